@@ -1,0 +1,160 @@
+"""What a run came to: the parts of `result.json`, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from surgeproof.model.plan import Window
+from surgeproof.model.words import ExitCode, Reason, Status
+
+__all__ = [
+    "ArrivalCounts",
+    "EndpointResult",
+    "FaultRecord",
+    "GateResult",
+    "GeneratorHealth",
+    "LedgerCounts",
+    "Quantiles",
+    "RecoveryResult",
+    "RequestCounts",
+    "Verdict",
+    "VerdictReason",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalCounts:
+    """The accounting of arrivals: ``scheduled = sent + dropped``; ``late`` is a part of sent."""
+
+    unit: str
+    scheduled: int
+    sent: int
+    late: int
+    dropped: int
+    lag_p99_s: float | None
+    schedule_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    sent: int
+    completed: int
+    unfinished: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Exact sample quantiles in seconds; None where there is no sample."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointResult:
+    name: str
+    tier: str
+    count: int
+    outcomes: Mapping[str, int]
+    response_time: Quantiles
+    service_time: Quantiles
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """A fault as it went: acknowledged times in seconds since t0, None where it never happened.
+
+    ``observed`` says whether the fault's effect was seen (None: not judged).
+    """
+
+    name: str
+    kind: str
+    edge: str
+    planned_at_s: float
+    applied_at_s: float | None
+    cleared_at_s: float | None
+    verified: bool
+    observed: bool | None
+    detail: str = ""
+
+    @property
+    def window(self) -> Window | None:
+        """``fault:NAME``: from acknowledged apply to verified removal; None if never applied."""
+        if self.applied_at_s is None or self.cleared_at_s is None:
+            return None
+        return Window(f"fault:{self.name}", self.applied_at_s, self.cleared_at_s)
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """One gate judged. ``value`` and ``limit`` are in the gate's base unit; ``n`` samples."""
+
+    id: str
+    expression: str
+    status: Status
+    value: float | None
+    limit: float
+    n: int
+    window: Window | None
+    message: str  # the reason in words, for people
+    label: str = ""  # the value of the `each` label, if any
+    first_breach_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryResult:
+    """``time_s`` from verified removal until recovered; None with ``censored_s`` if not seen."""
+
+    fault: str
+    time_s: float | None
+    censored_s: float | None
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerCounts:
+    """Writes of one kind, acknowledged and read back."""
+
+    acked: int
+    present: int
+    lost: int
+    stale: int
+    duplicated: int
+    indefinite: int
+    recovered: int
+    unread: int
+    lost_keys: tuple[str, ...] = ()
+    duplicated_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorHealth:
+    """``cpu_ratio`` is CPU seconds per wall second of the busiest generator process."""
+
+    cpu_ratio: float | None
+    loop_lag_p99_s: float | None
+    lag_p99_s: float | None
+    dropped_ratio: float
+    healthy: bool
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictReason:
+    code: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    status: Status
+    reasons: tuple[VerdictReason, ...]
+    exit_code: ExitCode
+
+    @property
+    def words(self) -> str:
+        """GO, NO-GO or NO VERDICT."""
+        return {Status.PASS: "GO", Status.FAIL: "NO-GO"}.get(self.status, "NO VERDICT")
