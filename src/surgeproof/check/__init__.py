@@ -1,0 +1,1 @@
+"""Correctness after the run: what was acknowledged must be there, once."""
