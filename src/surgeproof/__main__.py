@@ -1,0 +1,7 @@
+"""`python -m surgeproof` is the command `surgeproof`."""
+
+import sys
+
+from surgeproof.cli import main
+
+sys.exit(main())
