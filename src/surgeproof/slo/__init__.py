@@ -1,0 +1,1 @@
+"""Judgement: pure functions from samples to numbers, gates and the verdict. No I/O, no clock."""
