@@ -115,7 +115,11 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The system rehearsed. ``headers`` and ``env`` may hold ``${ENV}`` references, unresolved."""
+    """The system rehearsed. ``headers`` and ``env`` may hold ``${ENV}`` references, unresolved.
+
+    ``toxiproxy_url`` is the API of the Toxiproxy that an external target's edges pass; the
+    ``processes`` driver starts its own.
+    """
 
     driver: str  # processes | external | docker
     base_url: str | None
@@ -125,6 +129,7 @@ class Target:
     env: Mapping[str, str]
     headers: Mapping[str, str]
     ca_bundle: Path | None
+    toxiproxy_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
