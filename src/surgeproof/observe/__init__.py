@@ -1,0 +1,1 @@
+"""What the target's own metrics say: scrape, Prometheus, dashboards and rules."""
