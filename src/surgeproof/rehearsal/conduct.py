@@ -1,0 +1,439 @@
+"""One rehearsal on its time axis: target up, load prepared, faults, recovery, read-back, down.
+
+Everything that is started is undone in reverse order, whatever ends the run: first the faults,
+then the generator, the observers, the target. What happened goes to the notebook and the journal;
+nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from surgeproof.clock import Clock
+from surgeproof.errors import (
+    AbortedError,
+    FaultError,
+    RollbackFailedError,
+    SurgeproofError,
+    UsageError,
+)
+from surgeproof.faults.guardian import GuardianLink
+from surgeproof.faults.injector import FaultInjector
+from surgeproof.faults.schedule import run_faults
+from surgeproof.faults.toxiproxy import ToxiproxyServer
+from surgeproof.journal.events import EventLog
+from surgeproof.journal.folder import RunFolder
+from surgeproof.journal.samples import read_drops, read_samples
+from surgeproof.load.handover import LoadOrder
+from surgeproof.load.k6 import k6_command
+from surgeproof.load.locust_process import (
+    generator_environment,
+    locust_command,
+    read_back_command,
+)
+from surgeproof.model.plan import Plan, Window
+from surgeproof.model.words import Reason
+from surgeproof.observe.exporter import Exporter, LiveMetrics
+from surgeproof.observe.observation import Observation, ServerView
+from surgeproof.plan import resolve_headers, resolve_text
+from surgeproof.rehearsal.generator import Generator, last_lines, run_to_end
+from surgeproof.rehearsal.guards import GuardWatch
+from surgeproof.rehearsal.notebook import Notebook
+from surgeproof.rehearsal.progress import Progress
+from surgeproof.rehearsal.steady import steady_state_problem, when_to_prove
+from surgeproof.report.live import LiveView
+from surgeproof.stack.definition import read_definition
+from surgeproof.stack.external import ExternalTarget
+from surgeproof.stack.processes import ProcessStack
+from surgeproof.stack.running import RunningStack
+
+__all__ = ["Conductor", "Surroundings"]
+
+# Between telling the generators t0 and t0 itself: they poll for it and arm their timers.
+_LEAD_S = 0.5
+_PREPARE_TIMEOUT_S = 60.0
+_READ_BACK_TIMEOUT_S = 60.0
+_TICK_S = 0.1
+# After the last arrival, unfinished requests get their own timeout, and the generator its flush.
+_DRAIN_S = 15.0
+# A stretch before a fault shorter than this shows no calm to compare with.
+_SHORTEST_CALM_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run is given from outside."""
+
+    folder: RunFolder
+    events: EventLog
+    guardian: GuardianLink
+    clock: Clock
+    view: LiveView
+    environ: Mapping[str, str]
+    prometheus_url: str | None
+
+
+class Conductor:
+    """Conducts one run. `conduct` may raise; the notebook then says how far it came."""
+
+    def __init__(self, plan: Plan, around: Surroundings, notebook: Notebook) -> None:
+        self._plan = plan
+        self._around = around
+        self._notebook = notebook
+        self._progress = Progress(plan)
+        self._metrics = LiveMetrics()
+        self._observation: Observation | None = None
+        self._injector: FaultInjector | None = None
+
+    def conduct(self) -> None:
+        """Run the whole rehearsal.
+
+        Raises:
+            SurgeproofError: it ended early, for the reason that the error's class names.
+        """
+        with ExitStack() as opened:
+            running = self._bring_up(opened)
+            self._observe(opened, running)
+            self._injector = self._open_injector(opened, running)
+            generator, order_path = self._prepare_load(opened, running)
+            self._start(generator)
+            try:
+                self._drive(generator, running)
+            finally:
+                self._notebook.end_s = self._end_s()
+                self._undo_faults()
+            self._read_back(order_path)
+            self._collect()
+
+    # The target ---------------------------------------------------------------------------------
+
+    def _bring_up(self, opened: ExitStack) -> RunningStack:
+        plan, around = self._plan, self._around
+        headers = resolve_headers(plan.target, around.environ)
+        if plan.target.driver == "external":
+            if plan.target.base_url is None:
+                raise UsageError("target.base_url is missing; accepted: the address of the target")
+            around.view.say(f"waiting for {plan.target.base_url}")
+            external = ExternalTarget(
+                plan.target.base_url,
+                headers=headers,
+                ca_bundle=plan.target.ca_bundle,
+                clock=around.clock,
+            )
+            running = opened.enter_context(external)
+        else:
+            if plan.target.stack_file is None:
+                raise UsageError(
+                    "target.edges is missing; accepted: a file with a stack.toml beside"
+                )
+            around.view.say(f"starting the stack of {plan.target.stack_file}")
+            env = {
+                name: resolve_text(value, around.environ, f"target.env.{name}")
+                for name, value in plan.target.env.items()
+            }
+            stack = ProcessStack(
+                read_definition(plan.target.stack_file, plan.target.edges_file),
+                seed=plan.seed,
+                run_folder=around.folder,
+                guardian=around.guardian,
+                env=env,
+                clock=around.clock,
+                environ=around.environ,
+            )
+            running = opened.enter_context(stack)
+        opened.callback(lambda: around.view.say("taking the target down"))
+        around.events.append(
+            "stack.ready",
+            base_url=running.base_url,
+            processes=[name for name, _ in running.processes],
+            database_was_cached=running.database_was_cached,
+        )
+        return running
+
+    def _observe(self, opened: ExitStack, running: RunningStack) -> None:
+        around = self._around
+        exporter = opened.enter_context(Exporter(self._metrics))
+        observation = opened.enter_context(
+            Observation(around.folder, around.clock, running.metrics_urls)
+        )
+        can_start = running.extras is not None
+        observation.prepare(
+            start_extra=running.start_extra if can_start else None,
+            prometheus_url=around.prometheus_url,
+            harness_url=exporter.url,
+            search_path=around.environ.get("PATH"),
+        )
+        self._observation = observation
+
+    def _open_injector(self, opened: ExitStack, running: RunningStack) -> FaultInjector | None:
+        plan, around = self._plan, self._around
+        if not plan.faults:
+            return None
+        url = running.toxiproxy_url or plan.target.toxiproxy_url
+        if url is None:
+            raise UsageError("the plan has faults, but the target names no Toxiproxy")
+        injector = FaultInjector(
+            ToxiproxyServer(url), around.folder.id, around.events, around.guardian, around.clock
+        )
+        opened.callback(self._undo_faults)
+        return injector
+
+    # The load -----------------------------------------------------------------------------------
+
+    def _prepare_load(self, opened: ExitStack, running: RunningStack) -> tuple[Generator, Path]:
+        plan, around = self._plan, self._around
+        around.view.say("preparing the load")
+        order = LoadOrder.of_plan(plan, running.base_url, around.folder.samples)
+        order_path = around.folder.write_text("load.json", order.to_json())
+        generator = Generator(around.folder, around.guardian, around.clock)
+        opened.callback(generator.stop)
+        headers = resolve_headers(plan.target, around.environ)
+        command = k6_command(order_path) if plan.load.engine == "k6" else locust_command(order)
+        generator.start(command, generator_environment(around.environ, order_path, headers))
+        generator.wait_until_ready(_PREPARE_TIMEOUT_S)
+        return generator, order_path
+
+    def _start(self, generator: Generator) -> None:
+        around = self._around
+        t0 = around.clock.monotonic() + _LEAD_S
+        started_at = around.clock.utc_now() + timedelta(seconds=_LEAD_S)
+        generator.announce_start(t0)
+        around.events.rebase(t0)
+        around.events.append("generator.started", generator=0, pid=generator.pid)
+        if self._observation is not None:
+            self._observation.begin(t0, started_at)
+
+    def _drive(self, generator: Generator, running: RunningStack) -> None:
+        """Watch the load to its end while the faults come and go by their timetable."""
+        plan, around = self._plan, self._around
+        stop = threading.Event()
+        timetable = None
+        if self._injector is not None:
+            timetable = run_faults(plan.faults, self._injector, around.events, around.clock, stop)
+        try:
+            watch = _Watch(plan, around, self._notebook, running, self._tell)
+            deadline_s = plan.duration_s + _DRAIN_S
+            while True:
+                now_s = around.events.now()
+                self._take_pulses(generator)
+                watch.look(now_s)
+                if timetable is not None and timetable.rollback_failed:
+                    raise RollbackFailedError("; ".join(map(str, timetable.problems)))
+                code = generator.poll()
+                if code is not None:
+                    self._note_end(generator, code, now_s)
+                    return
+                if now_s > deadline_s:
+                    self._notebook.because(
+                        Reason.GENERATOR_LOST,
+                        f"the generator still runs {_DRAIN_S:.0f} s after its last arrival",
+                    )
+                    return
+                around.clock.sleep(_TICK_S)
+        finally:
+            stop.set()
+            if timetable is not None:
+                timetable.join()
+                self._notebook.notes += [str(problem) for problem in timetable.problems]
+            generator.stop()
+            self._take_pulses(generator)
+
+    def _take_pulses(self, generator: Generator) -> None:
+        pulses = generator.pulses.read()
+        self._progress.add(pulses)
+        for pulse in pulses:
+            if pulse.is_end:
+                self._notebook.loop_lag_p99_s = pulse.loop_lag_p99_s
+            elif pulse.cpu_ratio is not None:
+                self._notebook.cpu_ratios.append(pulse.cpu_ratio)
+            self._metrics.note_pulse(
+                0,
+                {
+                    "t_s": pulse.t_s,
+                    "scheduled": pulse.scheduled,
+                    "sent": pulse.sent,
+                    "dropped": pulse.dropped,
+                    "completed": pulse.completed,
+                    "errors": pulse.errors,
+                    "in_flight": pulse.in_flight,
+                    "p99_s": pulse.p99_s,
+                    "cpu_ratio": pulse.cpu_ratio,
+                },
+            )
+
+    def _note_end(self, generator: Generator, code: int, now_s: float) -> None:
+        if code == 0 and now_s >= self._plan.duration_s:
+            self._around.events.append("generator.ended", generator=0, code=code)
+            return
+        self._around.events.append("generator.lost", generator=0, code=code)
+        tail = "; ".join(last_lines(generator.log_path, 3))
+        self._notebook.because(
+            Reason.GENERATOR_LOST, f"the generator ended with {code} after {now_s:.1f} s: {tail}"
+        )
+
+    def _tell(self, now_s: float) -> None:
+        """Show the live view and the live metrics what is going on."""
+        active = () if self._injector is None else self._injector.active()
+        for fault in self._plan.faults:
+            self._metrics.set_fault(fault.name, active=fault.name in active)
+        for phase in self._plan.load.phases:
+            inside = phase.start_s <= now_s < phase.start_s + phase.duration_s
+            self._metrics.set_phase(phase.name, active=inside)
+        self._around.view.update(self._progress.state(now_s, active))
+
+    # The end ------------------------------------------------------------------------------------
+
+    def _end_s(self) -> float:
+        return max(0.0, min(self._around.events.now(), self._plan.duration_s))
+
+    def _undo_faults(self) -> None:
+        """Remove what is still applied; a fault that stays is a reason of its own."""
+        injector = self._injector
+        if injector is None:
+            return
+        try:
+            injector.undo_all()
+        except RollbackFailedError as error:
+            self._notebook.because(Reason.ROLLBACK_FAILED, str(error))
+        except FaultError as error:
+            self._notebook.because(Reason.ROLLBACK_FAILED, f"removing the faults: {error}")
+        self._notebook.faults = injector.records(self._plan.faults)
+
+    def _read_back(self, order_path: Path) -> None:
+        plan, around = self._plan, self._around
+        if not plan.ledger_kinds:
+            return
+        around.view.say("reading the ledger back")
+        headers = resolve_headers(plan.target, around.environ)
+        try:
+            run_to_end(
+                read_back_command(order_path),
+                name="read-back",
+                environment=generator_environment(around.environ, order_path, headers),
+                log_path=around.folder.logs / "read-back.log",
+                wrapper=around.guardian,
+                timeout_s=_READ_BACK_TIMEOUT_S,
+            )
+        except SurgeproofError as error:
+            # The ledger then counts its writes as unread, which is inconclusive by itself.
+            self._notebook.notes.append(f"the ledger could not be read back: {error}")
+        around.events.append("ledger.read_back", kinds=list(plan.ledger_kinds))
+
+    def _collect(self) -> None:
+        """Take the servers' side of the run while they are still up."""
+        if self._observation is None:
+            return
+        view = self._observation.collect(self._notebook.end_s)
+        self._notebook.notes.extend(view.notes)
+        if view.panels:
+            view.write(self._around.folder)
+        self._judge_effects(view)
+
+    def _judge_effects(self, view: ServerView) -> None:
+        ended_s = 0.0
+        for fault in sorted(self._plan.faults, key=lambda fault: fault.start_s):
+            record = next((r for r in self._notebook.faults if r.name == fault.name), None)
+            if record is None or record.window is None:
+                continue
+            during = record.window
+            start_s = max(ended_s, during.start_s - max(during.duration_s, _SHORTEST_CALM_S))
+            ended_s = during.end_s
+            if during.start_s - start_s < _SHORTEST_CALM_S:
+                continue
+            before = Window(f"before:{fault.name}", start_s, during.start_s)
+            effect = view.effect(fault, before, during)
+            self._notebook.observations[fault.name] = effect.observed
+            self._notebook.effects[fault.name] = effect.detail
+
+
+class _Watch:
+    """What is looked at on each tick: phases, steady state, guards, time, the guardian."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        around: Surroundings,
+        notebook: Notebook,
+        running: RunningStack,
+        tell: Callable[[float], None],
+    ) -> None:
+        self._plan = plan
+        self._around = around
+        self._notebook = notebook
+        self._running = running
+        self._tell = tell
+        self._guards = GuardWatch(
+            plan.guards,
+            around.folder.samples,
+            endpoints=plan.endpoints,
+            phases=plan.load.phases,
+        )
+        self._steady_at_s = when_to_prove(plan)
+        self._phase: str | None = None
+        self._dead: set[str] = set()
+
+    def look(self, now_s: float) -> None:
+        """Look once.
+
+        Raises:
+            AbortedError: a guard is broken, the time is over, or there is no steady state.
+            EnvironmentNotReadyError: the guardian is gone.
+        """
+        self._note_phase(now_s)
+        self._prove_steady_state(now_s)
+        self._check_processes()
+        breach = self._guards.breached(now_s)
+        if breach is not None:
+            self._around.events.append("guard.aborted", gate=breach.id, message=breach.message)
+            self._notebook.because(Reason.ABORTED, f"guard {breach.expression}: {breach.message}")
+            raise AbortedError(f"guard {breach.expression}: {breach.message}")
+        if now_s > self._plan.timeout_s:
+            message = f"the run took longer than its timeout of {self._plan.timeout_s:.0f} s"
+            self._notebook.because(Reason.TIMED_OUT, message)
+            raise AbortedError(message)
+        self._tell(now_s)
+
+    def _note_phase(self, now_s: float) -> None:
+        phase = next(
+            (
+                phase.name
+                for phase in self._plan.load.phases
+                if phase.start_s <= now_s < phase.start_s + phase.duration_s
+            ),
+            None,
+        )
+        if phase == self._phase:
+            return
+        if self._phase is not None:
+            self._around.events.append("phase.ended", phase=self._phase)
+        if phase is not None:
+            self._around.events.append("phase.started", phase=phase)
+        self._phase = phase
+
+    def _prove_steady_state(self, now_s: float) -> None:
+        if self._steady_at_s is None or now_s < self._steady_at_s:
+            return
+        self._steady_at_s = None
+        samples = self._around.folder.samples
+        problem = steady_state_problem(read_samples(samples), read_drops(samples))
+        if problem is not None:
+            self._notebook.because(Reason.STEADY_STATE_NOT_REACHED, problem)
+            raise AbortedError(problem)
+        self._around.events.append("steady.proved")
+
+    def _check_processes(self) -> None:
+        for name, pid in self._running.dead():
+            if name in self._dead:
+                continue
+            self._dead.add(name)
+            self._around.events.append("log", message=f"process {name} (pid {pid}) has ended")
+            if name == "toxiproxy":
+                self._around.events.append("proxy.restarted", process=name)
+                self._notebook.because(Reason.PROXY_RESTARTED, "the Toxiproxy server has ended")
+            else:
+                self._notebook.notes.append(f"process {name} of the target ended during the run")
