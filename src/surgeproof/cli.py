@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 import traceback
@@ -171,7 +172,12 @@ def _run(parsed: argparse.Namespace) -> int:
     from surgeproof.plan import load_plan  # noqa: PLC0415
     from surgeproof.rehearsal.rehearse import RunOptions, rehearse  # noqa: PLC0415
 
-    plan = load_plan(parsed.plan, overrides=_overrides(parsed), profile=parsed.profile)
+    plan = load_plan(
+        parsed.plan,
+        overrides=_overrides(parsed),
+        profile=parsed.profile,
+        environ=os.environ,
+    )
     options = RunOptions(
         runs=parsed.out,
         prometheus_url=parsed.prometheus,

@@ -108,7 +108,7 @@ class GuardianLink:
         return [*register, str(self._fifo), name, str(self._harness), *command]
 
     def bye(self) -> None:
-        """Part in peace: registered processes are left alone, open faults are undone.
+        """Part in peace; what is open all the same is undone and ended.
 
         Raises:
             EnvironmentNotReadyError: the guardian does not end.

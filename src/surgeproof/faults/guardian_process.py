@@ -5,8 +5,9 @@ it needs the standard library only and nothing of the harness. It listens on two
 held by the harness alone, carries JSON lines; the named pipe carries ``PID NAME`` lines, which
 each child of the harness writes before it becomes the program it is to be.
 
-``bye`` ends it peacefully. The end of stdin without it, the harness's death, or SIGTERM mean that
-nobody else will clean up: faults are undone, newest first, then processes are ended, newest first.
+However the harness ends, what is open is cleaned up: faults are undone, newest first, then
+processes are ended, newest first. ``bye`` only says that the harness is alive and has done so
+itself; after the end of stdin without it, the harness's death, or SIGTERM nobody else will.
 What it did is in ``FOLDER/guardian.jsonl``; it exits 0 if nothing is left, else 9.
 """
 
@@ -422,10 +423,9 @@ def clean_up(book: Book, journal: Journal, listener: Listener, reason: str) -> i
     )
     cleaner = Cleaner(book, journal, {os.getpid(), os.getppid(), 1})
     cleaner.undo_faults(UNDO_BUDGET_S)
-    left: list[Stat] = []
     if not book.said_bye:
         listener.await_harness(HARNESS_EXIT_S)
-        left = cleaner.end_processes(listener.take_children)
+    left = cleaner.end_processes(listener.take_children)
     until = time.monotonic() + LAST_TRIES_S
     while book.faults and time.monotonic() < until:
         cleaner.undo_faults(UNDO_BUDGET_S)
@@ -445,7 +445,7 @@ def main(arguments: list[str]) -> int:
     os.write(1, b"ready\n")
     try:
         reason = listener.listen()
-        if reason == "bye" and not book.faults:
+        if reason == "bye" and not book.faults and not book.processes:
             journal.write("bye", odd=book.odd)
             return 0
         return clean_up(book, journal, listener, reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from surgeproof.errors import UsageError
 from surgeproof.load.schedule import Schedule
@@ -53,19 +53,18 @@ class KnownNames:
 
 
 def read_gates(root: Section, key: str, known: KnownNames) -> tuple[Gate, ...]:
-    """Return the gates under ``gates`` or ``guards``, with ids ``gate-1``, ``guard-1`` …
+    """Return the gates under ``gates`` or ``guards``, each with an id that says what it is about.
 
     Guards are judged while the run goes on, so their number of samples is no mistake.
     """
     gates: list[Gate] = []
-    for number, (path, place, text) in enumerate(root.texts(key), start=1):
+    for path, place, text in root.texts(key):
         try:
-            gate = parse_gate(
-                text, id=f"{key.removesuffix('s')}-{number}", source=f"{place.file}:{place.line}"
-            )
+            parsed = parse_gate(text, id="", source=f"{place.file}:{place.line}")
         except UsageError as error:
             root.mistakes.add(place, path, str(error))
             continue
+        gate = replace(parsed, id=_unique(_title(parsed), [other.id for other in gates]))
         problems = [*_about_names(gate, known), *_about_span(gate, known)]
         if key == "guards" and gate.during is not None:
             problems.append("a guard watches the whole run; accepted: no during")
@@ -75,6 +74,19 @@ def read_gates(root: Section, key: str, known: KnownNames) -> tuple[Gate, ...]:
         if not problems:
             gates.append(gate)
     return tuple(gates)
+
+
+def _title(gate: Gate) -> str:
+    """Return a gate's id: stable when gates are added or moved, and short enough for a label."""
+    about = " ".join(gate.selector.labels.values())
+    metric = gate.selector.metric.removeprefix("http.")
+    where = f" @ {gate.during}" if gate.during is not None else ""
+    return " ".join(part for part in (metric, gate.stat, about) if part) + where
+
+
+def _unique(title: str, taken: Sequence[str]) -> str:
+    same = sum(other == title or other.startswith(f"{title} #") for other in taken)
+    return title if not same else f"{title} #{same + 1}"
 
 
 def _note(root: Section, place: Place, path: str, problems: Iterable[str]) -> None:

@@ -22,6 +22,7 @@ from surgeproof.errors import (
     SurgeproofError,
     UsageError,
 )
+from surgeproof.faults.effect import ConnectionObserver
 from surgeproof.faults.guardian import GuardianLink
 from surgeproof.faults.injector import FaultInjector
 from surgeproof.faults.schedule import run_faults
@@ -178,7 +179,12 @@ class Conductor:
         if url is None:
             raise UsageError("the plan has faults, but the target names no Toxiproxy")
         injector = FaultInjector(
-            ToxiproxyServer(url), around.folder.id, around.events, around.guardian, around.clock
+            ToxiproxyServer(url),
+            around.folder.id,
+            around.events,
+            around.guardian,
+            around.clock,
+            observer=ConnectionObserver(),
         )
         opened.callback(self._undo_faults)
         return injector
@@ -298,10 +304,12 @@ class Conductor:
             return
         try:
             injector.undo_all()
-        except RollbackFailedError as error:
-            self._notebook.because(Reason.ROLLBACK_FAILED, str(error))
         except FaultError as error:
-            self._notebook.because(Reason.ROLLBACK_FAILED, f"removing the faults: {error}")
+            if self._notebook.has(Reason.PROXY_RESTARTED):
+                # Our own server is gone, and its faults with it.
+                self._notebook.notes.append(str(error))
+            else:
+                self._notebook.because(Reason.ROLLBACK_FAILED, str(error))
         self._notebook.faults = injector.records(self._plan.faults)
 
     def _read_back(self, order_path: Path) -> None:
@@ -335,6 +343,7 @@ class Conductor:
         self._judge_effects(view)
 
     def _judge_effects(self, view: ServerView) -> None:
+        """Note of each fault whether the target's side felt it, where that can be told."""
         ended_s = 0.0
         for fault in sorted(self._plan.faults, key=lambda fault: fault.start_s):
             record = next((r for r in self._notebook.faults if r.name == fault.name), None)
@@ -343,12 +352,17 @@ class Conductor:
             during = record.window
             start_s = max(ended_s, during.start_s - max(during.duration_s, _SHORTEST_CALM_S))
             ended_s = during.end_s
-            if during.start_s - start_s < _SHORTEST_CALM_S:
-                continue
-            before = Window(f"before:{fault.name}", start_s, during.start_s)
-            effect = view.effect(fault, before, during)
-            self._notebook.observations[fault.name] = effect.observed
-            self._notebook.effects[fault.name] = effect.detail
+            if during.start_s - start_s >= _SHORTEST_CALM_S:
+                before = Window(f"before:{fault.name}", start_s, during.start_s)
+                effect = view.effect(fault, before, during)
+                self._notebook.effects[fault.name] = effect.detail
+                if effect.observed is not None:
+                    self._notebook.observations[fault.name] = effect.observed
+                    continue
+            # An edge without a connection cannot have hurt anybody; one with some may have, and
+            # then the requests themselves decide.
+            if record.observed is False:
+                self._notebook.observations[fault.name] = False
 
 
 class _Watch:
@@ -381,7 +395,8 @@ class _Watch:
         """Look once.
 
         Raises:
-            AbortedError: a guard is broken, the time is over, or there is no steady state.
+            AbortedError: a guard is broken, the time is over, there is no steady state, or the
+                proxy server is gone.
             EnvironmentNotReadyError: the guardian is gone.
         """
         self._note_phase(now_s)
@@ -434,6 +449,8 @@ class _Watch:
             self._around.events.append("log", message=f"process {name} (pid {pid}) has ended")
             if name == "toxiproxy":
                 self._around.events.append("proxy.restarted", process=name)
-                self._notebook.because(Reason.PROXY_RESTARTED, "the Toxiproxy server has ended")
+                message = f"the Toxiproxy server (pid {pid}) has ended, and every edge with it"
+                self._notebook.because(Reason.PROXY_RESTARTED, message)
+                raise AbortedError(message)
             else:
                 self._notebook.notes.append(f"process {name} of the target ended during the run")

@@ -30,6 +30,10 @@ class Notebook:
         if reason not in self.reasons:
             self.reasons.append(reason)
 
+    def has(self, code: Reason) -> bool:
+        """Return whether a reason of this kind was noted."""
+        return any(reason.code is code for reason in self.reasons)
+
     @property
     def cpu_ratio(self) -> float | None:
         """The mean CPU ratio of the generator over the run, None if it never said."""

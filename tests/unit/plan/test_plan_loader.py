@@ -31,7 +31,10 @@ def test_a_plan_is_resolved_into_seconds(load: Load) -> None:
     assert (slow.edge, slow.start_s, slow.end_s) == ("db", 15.0, 25.0)
     assert dict(slow.attributes) == {"latency": 120, "jitter": 30}
     assert (gone.kind, gone.start_s, dict(gone.attributes)) == ("down", 45.0, {})
-    assert [gate.id for gate in plan.gates] == ["gate-1", "gate-2"]
+    assert [gate.id for gate in plan.gates] == [
+        "response_time p95 GET /feed @ fault:gone",
+        "errors rate",
+    ]
     assert plan.gates[0].source == "plan.yaml:31"
     assert [guard.over_s for guard in plan.guards] == [20.0]
     assert [edge.name for edge in plan.edges] == ["db", "cache"]
@@ -562,3 +565,12 @@ def test_reading_plans_imports_no_load_engine() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_gates_that_would_have_the_same_id_are_numbered(load: Load) -> None:
+    plan = load(("gates:\n", "gates:\n  - 'http.errors: rate < 3%'\n  - 'http.errors: rate < 2%'\n"))
+    assert [gate.id for gate in plan.gates if gate.id.startswith("errors")] == [
+        "errors rate",
+        "errors rate #2",
+        "errors rate #3",
+    ]
