@@ -1,0 +1,165 @@
+// Launch day in k6: the surge of scenarios/launch_day.py, read by the same mixes. A cross-check of
+// the other engine; it keeps no ledger. Runs under `surgeproof run` with `engine: k6`.
+import http from "k6/http";
+import exec from "k6/execution";
+import { arrival, options, send, waitForStart } from "./surgeproof.js";
+
+export { options };
+
+const SEEDED = 10000;
+const PASSWORD = "launch-day";
+const VIEWERS = 150;
+const AT_ONCE = 16;
+const ALPHA = 1.1; // popularity of accounts and posts, by Zipf's law
+const BLOCKABLE = 20; // the last accounts, whose posts nobody reads here
+const REPLY_RATIO = 0.4;
+const PAGE = 50;
+const BASE = JSON.parse(open(__ENV.SURGEPROOF_K6)).base_url;
+
+const handleOf = (number) => `u${String(number).padStart(5, "0")}`;
+const bearer = (token) => ({ Authorization: `Bearer ${token}` });
+
+export function setup() {
+  const step = Math.floor((SEEDED - BLOCKABLE) / VIEWERS);
+  const handles = Array.from({ length: VIEWERS }, (_, number) => handleOf(number * step));
+  const sessions = ask(
+    handles.map((handle) => ["POST", "/v1/sessions", { handle, password: PASSWORD }, {}]),
+  );
+  const viewers = sessions.map((session, number) => ({
+    handle: handles[number],
+    id: session.user_id,
+    token: session.token,
+  }));
+  const strangers = ask(
+    Array.from({ length: BLOCKABLE }, (_, number) => [
+      "GET",
+      `/v1/users/${handleOf(SEEDED - 1 - number)}`,
+      null,
+      bearer(viewers[0].token),
+    ]),
+  ).map((profile) => profile.user_id);
+  const pages = ask(
+    viewers.map(({ token }) => ["GET", `/v1/feed/home?limit=${PAGE}`, null, bearer(token)]),
+  );
+  const authors = new Map();
+  for (const page of pages) {
+    for (const post of page.items) {
+      if (!strangers.includes(post.author_id)) authors.set(post.id, post.author_id);
+    }
+  }
+  if (authors.size === 0) exec.test.abort("no viewer's home feed holds a post; is the app seeded?");
+  const data = {
+    viewers,
+    strangers,
+    posts: [...authors.keys()].sort((one, other) => other - one), // the newest are read most
+    authors: mostCommon([...authors.values()]),
+    nonce: Date.now().toString(36),
+  };
+  waitForStart();
+  return data;
+}
+
+export default function launchDay(data) {
+  const { index, journey, random } = arrival();
+  const viewer = data.viewers[Math.floor(random() * data.viewers.length)];
+  const headers = bearer(viewer.token);
+  const post = () => data.posts[zipf(data.posts.length, random())];
+  const author = () => data.authors[zipf(data.authors.length, random())];
+  const stranger = () => data.strangers[Math.floor(random() * data.strangers.length)];
+  const once = (list) => new Set(list.map((each) => each.id)).size === list.length;
+  const journeys = {
+    "GET /v1/feed/home": () =>
+      send(journey, "/v1/feed/home", { headers, check: (_, json) => once(json.items) }),
+    "GET /v1/posts/{id}": () => {
+      const id = post();
+      return send(journey, `/v1/posts/${id}`, {
+        headers,
+        check: (_, json) => json.post.id === id,
+      });
+    },
+    "GET /v1/posts/{id}/replies": () =>
+      send(journey, `/v1/posts/${post()}/replies`, { headers, check: (_, json) => once(json.posts) }),
+    "GET /v1/users/{handle}": () => {
+      const handle = handleOf(zipf(SEEDED - BLOCKABLE, random()));
+      return send(journey, `/v1/users/${handle}`, {
+        headers,
+        check: (_, json) => json.handle === handle,
+      });
+    },
+    "GET /v1/users/{id}/posts": () =>
+      send(journey, `/v1/users/${author()}/posts`, { headers, check: (_, json) => once(json.posts) }),
+    "GET /v1/trending": () => send(journey, "/v1/trending", { headers }),
+    "POST /v1/accounts": () => {
+      const handle = `k${data.nonce}${index}`;
+      const body = { handle, password: PASSWORD, display_name: `New ${handle}` };
+      return send(journey, "/v1/accounts", { body });
+    },
+    "POST /v1/sessions": () =>
+      send(journey, "/v1/sessions", { body: { handle: viewer.handle, password: PASSWORD } }),
+    "POST /v1/posts": () => {
+      const key = `${viewer.handle}.${data.nonce}${index}`;
+      const body = { text: `We are live ${key} #launchday` };
+      if (random() < REPLY_RATIO) body.reply_to = post();
+      return send(journey, "/v1/posts", {
+        body,
+        headers: Object.assign({ "Idempotency-Key": key }, headers),
+        check: (_, json) => json.post.text.includes(key),
+      });
+    },
+    "POST /v1/posts/{id}/like": () => send(journey, `/v1/posts/${post()}/like`, { headers }),
+    "DELETE /v1/posts/{id}/like": () => send(journey, `/v1/posts/${post()}/like`, { headers }),
+    "PUT /v1/users/{id}/follow": () => send(journey, `/v1/users/${author()}/follow`, { headers }),
+    "DELETE /v1/users/{id}/follow": () => send(journey, `/v1/users/${author()}/follow`, { headers }),
+    "PUT /v1/users/{id}/block": () => send(journey, `/v1/users/${stranger()}/block`, { headers }),
+    "DELETE /v1/users/{id}/block": () => send(journey, `/v1/users/${stranger()}/block`, { headers }),
+  };
+  if (!journeys[journey]) exec.test.abort(`this script has no journey ${journey}, which a mix names`);
+  journeys[journey]();
+}
+
+// Asks many requests a few at a time; every one must be served before the run may begin.
+function ask(requests) {
+  const answers = [];
+  for (let first = 0; first < requests.length; first += AT_ONCE) {
+    const batch = requests.slice(first, first + AT_ONCE).map(([method, path, body, headers]) => ({
+      method,
+      url: BASE + path,
+      body: body === null ? null : JSON.stringify(body),
+      params: { headers: Object.assign({ "Content-Type": "application/json" }, headers) },
+    }));
+    for (const answer of http.batch(batch)) {
+      if (answer.status !== 200) {
+        exec.test.abort(`${answer.url} is not served before the start: status ${answer.status}`);
+      }
+      answers.push(JSON.parse(answer.body));
+    }
+  }
+  return answers;
+}
+
+function mostCommon(values) {
+  const counts = new Map();
+  for (const value of values) counts.set(value, (counts.get(value) || 0) + 1);
+  return [...counts.keys()].sort((one, other) => counts.get(other) - counts.get(one) || one - other);
+}
+
+const edges = new Map();
+
+// Draws a rank from 0 to count - 1, with a chance in proportion to 1 / (rank + 1)^ALPHA.
+function zipf(count, share) {
+  if (!edges.has(count)) {
+    const sums = [];
+    let sum = 0;
+    for (let rank = 1; rank <= count; rank += 1) sums.push((sum += 1 / rank ** ALPHA));
+    edges.set(count, sums);
+  }
+  const sums = edges.get(count);
+  const wanted = share * sums[count - 1];
+  let [low, high] = [0, count - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sums[middle] > wanted) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

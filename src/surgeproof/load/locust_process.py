@@ -1,0 +1,48 @@
+"""How the harness starts Locust: always a process of its own, for Locust patches its process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from surgeproof.load.handover import HEADERS_VARIABLE, ORDER_VARIABLE, LoadOrder
+
+__all__ = ["generator_environment", "locust_command", "read_back_command"]
+
+
+def locust_command(
+    order: LoadOrder, *, python: str = sys.executable, csv: Path | None = None
+) -> list[str]:
+    """Return the command of one headless Locust process for an order.
+
+    It exits 0 when the load has been driven, whatever the target answered, and other than 0 when
+    it could not be driven (the exit code of the error). With ``csv`` Locust writes its own
+    statistics there. The environment must be that of `generator_environment`.
+    """
+    command = [
+        *(python, "-m", "locust", "-f", str(order.load.file)),
+        *("--headless", "--only-summary", "--users", "1", "--spawn-rate", "1"),
+        *("--host", order.base_url, "--exit-code-on-error", "0"),
+    ]
+    return command if csv is None else [*command, "--csv", str(csv)]
+
+
+def generator_environment(
+    environment: Mapping[str, str], order_path: Path, headers: Mapping[str, str]
+) -> dict[str, str]:
+    """Return ``environment`` with the order's place and the secret headers added.
+
+    Settings of Locust in the caller's environment (``LOCUST_…``) are taken out: they would
+    change the run without a trace in its journal.
+    """
+    kept = {name: value for name, value in environment.items() if not name.startswith("LOCUST_")}
+    kept[ORDER_VARIABLE] = str(order_path)
+    kept[HEADERS_VARIABLE] = json.dumps(dict(headers))
+    return kept
+
+
+def read_back_command(order_path: Path, *, python: str = sys.executable) -> list[str]:
+    """Return the command that reads the ledger back after the run."""
+    return [python, "-m", "surgeproof.load.read_back", "--order", str(order_path)]

@@ -1,0 +1,165 @@
+"""The engine's accounting, on a real loop but without network: all arrivals are overdue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from surgeproof.load.client import Client
+from surgeproof.load.engine import Engine, EngineSetup, Ledger
+from surgeproof.load.handover import LoadOrder, ready_file, write_start
+from surgeproof.load.http import Attempt, RawResponse
+from surgeproof.load.journeys import journey, journeys_of
+from surgeproof.load.recorder import Recorder
+from surgeproof.load.schedule import build_schedule
+from surgeproof.model.plan import ArrivalPart, Load
+
+MakeLoad = Callable[..., Load]
+
+
+class InstantSender:
+    async def attempt(self, *_request: object, timeout_s: float, attempt: Attempt) -> RawResponse:
+        attempt.start = attempt.end = time.monotonic()
+        return RawResponse(200, [], b"", can_keep_alive=True)
+
+
+class Scenario:
+    client: Client
+    ledger: Ledger
+
+    def __init__(self) -> None:
+        self.draws: list[float] = []
+
+    async def prepare(self) -> None:
+        self.client._sender = InstantSender()
+
+    @journey("sends")
+    async def sends(self) -> None:
+        await self.client.get("/")
+        self.ledger.write("post", "key", "ok")
+
+    @journey("forgets")
+    async def forgets(self) -> None:
+        """Send nothing at all."""
+
+    @journey("raises")
+    async def raises(self) -> None:
+        raise KeyError("oops")
+
+    @journey("hangs")
+    async def hangs(self) -> None:
+        await self.client.get("/")
+        await asyncio.get_running_loop().create_future()
+
+
+@pytest.fixture
+def make_engine(make_load: MakeLoad) -> Callable[..., tuple[Engine, Recorder]]:
+    def make(name: str, **changes: object) -> tuple[Engine, Recorder]:
+        part = ArrivalPart("constant", {"rate": 50})
+        load = make_load(("one", 2, [part]), mixes={"default": {name: 1.0}})
+        order = LoadOrder(seed=1, base_url="http://127.0.0.1:1", load=load, t0=0.0)
+        order = replace(order, **changes)  # type: ignore[arg-type]
+        setup = EngineSetup(build_schedule(load, 1), journeys_of(Scenario), {})
+        recorder = Recorder()
+        return Engine(order, setup, Scenario(), recorder), recorder
+
+    return make
+
+
+def test_every_overdue_arrival_is_sent_at_once_and_counted_late(
+    make_engine: Callable[..., tuple[Engine, Recorder]],
+) -> None:
+    engine, recorder = make_engine("sends")
+    engine.run()
+    assert (engine.due, recorder.sent, recorder.completed, recorder.dropped) == (100, 100, 100, 0)
+    assert recorder.late == 100
+    assert len(recorder.samples) == len(recorder.ledger) == 100
+
+
+def test_arrivals_beyond_the_bound_are_dropped_and_none_is_lost(
+    make_engine: Callable[..., tuple[Engine, Recorder]],
+) -> None:
+    engine, recorder = make_engine("sends", max_in_flight=30)
+    engine.run()
+    assert (recorder.sent, recorder.dropped, len(recorder.drops)) == (30, 70, 70)
+    assert {(drop.name, drop.phase) for drop in recorder.drops} == {("sends", "one")}
+    assert recorder.in_flight == 0
+
+
+@pytest.mark.parametrize("name", ["forgets", "raises"])
+def test_a_journey_that_sends_nothing_is_a_dropped_arrival(
+    make_engine: Callable[..., tuple[Engine, Recorder]], name: str
+) -> None:
+    engine, recorder = make_engine(name)
+    engine.run()
+    assert (recorder.sent, recorder.dropped) == (0, 100)
+
+
+def test_a_journey_that_raises_is_reported_and_stops_no_other(
+    make_engine: Callable[..., tuple[Engine, Recorder]],
+) -> None:
+    engine, _ = make_engine("raises")
+    engine.run()
+    assert len(engine.journey_errors) == 100
+    assert engine.journey_errors[0] == "journey 'raises' raised KeyError('oops')"
+
+
+def test_arrivals_that_never_end_are_cut_off_after_the_timeout(
+    make_engine: Callable[..., tuple[Engine, Recorder]],
+) -> None:
+    engine, recorder = make_engine("hangs", request_timeout_s=0.05)
+    engine.run()
+    assert engine.is_done
+    assert (recorder.sent, recorder.in_flight) == (100, 0)
+
+
+def test_a_stop_before_the_start_sends_nothing(
+    make_engine: Callable[..., tuple[Engine, Recorder]],
+) -> None:
+    engine, recorder = make_engine("sends")
+    engine.stop()
+    engine.run()
+    assert (engine.due, recorder.sent, recorder.dropped) == (0, 0, 0)
+
+
+def test_an_engine_under_an_order_says_ready_and_takes_t0_from_the_start_file(
+    make_engine: Callable[..., tuple[Engine, Recorder]], tmp_path: Path
+) -> None:
+    write_start(tmp_path, 12.5)
+    engine, _ = make_engine("sends", t0=None, samples=tmp_path, generator=4)
+    engine.run()
+    assert engine.t0 == 12.5
+    assert ready_file(tmp_path, 4).exists()
+
+
+def test_a_failed_preparation_is_raised_and_nothing_is_sent(
+    make_engine: Callable[..., tuple[Engine, Recorder]],
+) -> None:
+    engine, recorder = make_engine("sends")
+
+    async def fail() -> None:
+        raise RuntimeError("no login")
+
+    engine._scenario.prepare = fail  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="no login"):
+        engine.run()
+    assert recorder.sent == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "message"),
+    [("post", "maybe", "accepted: ok, fail, info"), ("like", "ok", "not in the plan: post")],
+)
+def test_the_ledger_takes_only_what_the_plan_reads_back(
+    kind: str, outcome: str, message: str
+) -> None:
+    recorder = Recorder()
+    ledger = Ledger(recorder, ("post",), lambda: 1.0)
+    with pytest.raises(ValueError, match=message):
+        ledger.write(kind, "key", outcome)
+    assert not recorder.ledger
