@@ -568,7 +568,9 @@ def test_reading_plans_imports_no_load_engine() -> None:
 
 
 def test_gates_that_would_have_the_same_id_are_numbered(load: Load) -> None:
-    plan = load(("gates:\n", "gates:\n  - 'http.errors: rate < 3%'\n  - 'http.errors: rate < 2%'\n"))
+    plan = load(
+        ("gates:\n", "gates:\n  - 'http.errors: rate < 3%'\n  - 'http.errors: rate < 2%'\n")
+    )
     assert [gate.id for gate in plan.gates if gate.id.startswith("errors")] == [
         "errors rate",
         "errors rate #2",
