@@ -1,0 +1,1 @@
+"""The social graph and the posts: the only process that reads and writes them."""

@@ -1,0 +1,108 @@
+"""What a process is told by its environment, read once at start and checked whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from target_app.edge.policy import EdgePolicy, load_policies
+
+__all__ = ["Settings", "SettingsError"]
+
+Address = tuple[str, int]
+
+_HERE = Path(__file__).parent
+
+
+class SettingsError(ValueError):
+    """The environment lacks something or has a bad value; the message lists all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one process.
+
+    ``edges`` are the addresses of the proxies by edge name, ``policies`` the rows of the edge
+    table, ``fallback_off`` the edges whose fallback is switched off (for rehearsing what happens
+    without it). ``scrypt_log2_n`` is the cost of a password check (2 to this power): low by
+    default, because a rehearsal measures the service and not the hash.
+    """
+
+    role: str
+    port: int
+    edges: Mapping[str, Address]
+    policies: Mapping[str, EdgePolicy]
+    fallback_off: frozenset[str]
+    seed: int
+    database: str
+    database_user: str
+    log_dir: Path | None
+    scrypt_log2_n: int
+
+    def fallback_allowed(self, edge: str) -> bool:
+        """Return whether the loss of ``edge`` may be covered by a degraded answer."""
+        return edge not in self.fallback_off
+
+    @classmethod
+    def from_environment(cls, role: str, environ: Mapping[str, str]) -> Settings:
+        """Read all ``APP_`` variables; raise :class:`SettingsError` with every mistake."""
+        mistakes: list[str] = []
+        policies = load_policies(_HERE / "edges.toml")
+        needed = [name for name, policy in policies.items() if policy.origin == role]
+        edges = _read_edges(environ.get("APP_EDGES", ""), needed, mistakes)
+        off = frozenset(
+            name.strip() for name in environ.get("APP_FALLBACK_OFF", "").split(",") if name.strip()
+        )
+        mistakes.extend(
+            f"APP_FALLBACK_OFF: no edge {name!r} (accepted: {', '.join(sorted(policies))})"
+            for name in sorted(off - policies.keys())
+        )
+        settings = cls(
+            role=role,
+            port=_read_number(environ, "APP_PORT", None, (1, 65535), mistakes),
+            edges=edges,
+            policies=policies,
+            fallback_off=off,
+            seed=_read_number(environ, "APP_SEED", 1, (0, 2**63 - 1), mistakes),
+            database=environ.get("APP_DATABASE", "threads"),
+            database_user=environ.get("APP_DATABASE_USER", "app"),
+            log_dir=Path(environ["APP_LOG_DIR"]) if environ.get("APP_LOG_DIR") else None,
+            scrypt_log2_n=_read_number(environ, "APP_SCRYPT_LOG2_N", 10, (4, 17), mistakes),
+        )
+        if mistakes:
+            raise SettingsError("\n".join(mistakes))
+        return settings
+
+
+def _read_number(
+    environ: Mapping[str, str],
+    name: str,
+    default: int | None,
+    bounds: tuple[int, int],
+    mistakes: list[str],
+) -> int:
+    text = environ.get(name, "" if default is None else str(default))
+    low, high = bounds
+    if text.isdigit() and low <= int(text) <= high:
+        return int(text)
+    mistakes.append(f"{name} is {text!r} (accepted: a whole number, {low} to {high})")
+    return low
+
+
+def _read_edges(path: str, needed: Iterable[str], mistakes: list[str]) -> dict[str, Address]:
+    try:
+        with Path(path).open("rb") as file:
+            table = json.load(file)
+        edges = {str(name): (str(row["host"]), int(row["port"])) for name, row in table.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        mistakes.append(
+            f"APP_EDGES is {path!r}: {type(error).__name__}: {error} "
+            '(accepted: the path of a JSON file {"EDGE": {"host": "...", "port": 1}})'
+        )
+        return {}
+    missing = sorted(set(needed) - edges.keys())
+    if missing:
+        mistakes.append(f"{path}: no address for {', '.join(missing)}")
+    return edges
