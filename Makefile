@@ -24,10 +24,13 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 $(STAMP): requirements.lock pyproject.toml packaging/toxiproxy/pyproject.toml packaging/toxiproxy/build_hook.py | $(BIN)/uv
-	@echo "installing locked dependencies"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	@echo "building toxiproxy-server (once; about 40 s with cold caches)"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps ./packaging/toxiproxy
+	@echo "building toxiproxy-server (once), and installing the locked dependencies meanwhile"
+	@rm -rf build/toxiproxy; \
+	$(BIN)/uv build --quiet --wheel --out-dir build/toxiproxy packaging/toxiproxy & builder=$$!; \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
+		|| { kill $$builder 2>/dev/null; exit 1; }; \
+	wait $$builder
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps build/toxiproxy/*.whl
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $(STAMP)
 

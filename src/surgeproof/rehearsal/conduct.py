@@ -452,5 +452,4 @@ class _Watch:
                 message = f"the Toxiproxy server (pid {pid}) has ended, and every edge with it"
                 self._notebook.because(Reason.PROXY_RESTARTED, message)
                 raise AbortedError(message)
-            else:
-                self._notebook.notes.append(f"process {name} of the target ended during the run")
+            self._notebook.notes.append(f"process {name} of the target ended during the run")

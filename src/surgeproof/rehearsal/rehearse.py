@@ -192,7 +192,7 @@ def _announce(folder: RunFolder, plan: Plan, verdict: Verdict) -> int:
     lines = [f"{verdict.words}  {plan.name}"]
     lines += [f"  {reason.code}: {reason.message}" for reason in verdict.reasons]
     if not verdict.reasons:
-        lines.append(f"  all {len(plan.gates)} gates of the plan passed")
+        lines.append(f"  all {len(plan.gates)} gates and every objective of the plan passed")
     lines.append(f"report: {_shown(folder.report)}")
     print("\n".join(lines), flush=True)
     return int(verdict.exit_code)
