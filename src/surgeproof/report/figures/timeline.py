@@ -108,12 +108,15 @@ def _draw_ways_back(axes: Axes, run: Run) -> None:
         axes.plot([start_s, at_s], [0.47, 0.47], color=colour, linewidth=1.2, clip_on=False)
         mark = 5 if recovery.time_s is not None else "x"
         axes.plot([at_s], [0.47], marker=mark, color=colour, markersize=6, clip_on=False)
+        # What was not seen in a whole stretch is written over it: the next fault may follow.
+        beside = recovery.time_s is not None
         axes.annotate(
             text,
-            (at_s, 0.47),
-            xytext=(8, 0),
+            (at_s, 0.47) if beside else ((start_s + at_s) / 2, 0.47),
+            xytext=(8, 0) if beside else (0, 5),
             textcoords="offset points",
-            va="center",
+            ha="left" if beside else "center",
+            va="center" if beside else "bottom",
             color=colour,
             fontsize=11,
             annotation_clip=False,
