@@ -1,0 +1,1 @@
+"""The gateway: the public REST interface, one thin step in front of the services."""

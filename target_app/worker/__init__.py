@@ -1,0 +1,1 @@
+"""The worker: from the outbox into the stream, from the stream into timelines and trends."""
