@@ -1,0 +1,1 @@
+"""Benchmarks of the load generator: ``python -m benchmarks``. See `docs/benchmarks.md`."""
