@@ -37,10 +37,10 @@ $(STAMP): requirements.lock pyproject.toml packaging/toxiproxy/pyproject.toml pa
 rehearse: $(STAMP) ## set up, run scenarios/launch_day.yaml against the reference stack, say go or no-go
 	@$(BIN)/surgeproof run $(PLAN) $(ARGS)
 
-test: $(STAMP) ## the whole suite: unit, integration with real servers, one whole rehearsal, browser
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## the suite: unit, integration with real servers, one whole rehearsal, browser
+	@$(BIN)/python -m pytest -m "not full" $(ARGS)
 
-test-all: $(STAMP) ## everything `make test` runs, then the static checks and the benchmarks
+test-all: $(STAMP) ## static checks, every test (trouble in each phase, every exit code), benchmarks
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest $(ARGS)
 	@$(MAKE) --no-print-directory bench

@@ -22,7 +22,9 @@ PASSWORD = "launch-day"  # noqa: S105 - of the generated accounts of a rehearsal
 # As many viewers as a rehearsal of 80 requests a second needs for sessions that look like people's.
 VIEWERS = 150
 LOGINS_AT_ONCE = 16
-LOGIN_TRIES = 5
+# Ten seconds of asking again: what a target sheds right after its start, it serves by then.
+TRIES = 14
+LONGEST_PAUSE_S = 1.0
 # Popularity of accounts and posts: the low end of the published range (see Zipf), the usual guess.
 ALPHA = 1.1
 # The last accounts are nobody's reading: blocking them hides no post that a journey asks for.
@@ -276,11 +278,11 @@ class LaunchDay(OpenLoopUser):
     ) -> Response:
         """Ask until it is served: a target that has just started may still shed."""
         async with places:
-            for number in range(LOGIN_TRIES):
+            for number in range(TRIES):
                 answer = await self.client.request(method, path, **options)
                 if answer.is_served:
                     return answer
-                await asyncio.sleep(0.1 * 2**number)
+                await asyncio.sleep(min(LONGEST_PAUSE_S, 0.1 * 2**number))
         raise TargetNotReadyError(
             f"{method} {path} is not served before the start: status {answer.status}"
             f" {answer.error_kind}"

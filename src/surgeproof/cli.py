@@ -97,7 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser(
         "doctor",
         help="check that this machine can rehearse; each problem with its fix",
-        description="Check binaries, limits, disk and clock; exit 6 if a rehearsal cannot run.",
+        description="Check binaries, limits, disk and clock; exit 6 if a rehearsal cannot run. "
+        "What only some plans need is a warning, unless PLAN is one of them.",
+    )
+    doctor.add_argument(
+        "plan", nargs="?", type=Path, help=f"a plan file (default: {DEFAULT_PLAN} if there is one)"
     )
     doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
     doctor.set_defaults(run=_doctor)
@@ -154,8 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone (`surgeproof … | head`): nothing is wrong.
         sys.stderr.close()
         return 0
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as interrupt:
+        # What a run makes of a signal tells which one it was.
+        return int(getattr(interrupt, "code", 130))
     except Exception:  # noqa: BLE001 - the border: a bug is told as one, with its own code
         traceback.print_exc()
         print("surgeproof: internal error, please report the lines above", file=sys.stderr)
@@ -170,7 +175,6 @@ def _overrides(parsed: argparse.Namespace) -> list[str]:
 def _run(parsed: argparse.Namespace) -> int:
     # Late: numpy, pyarrow and the HTTP clients are needed by this command only.
     from surgeproof.plan import load_plan  # noqa: PLC0415
-    from surgeproof.rehearsal.rehearse import RunOptions, rehearse  # noqa: PLC0415
 
     plan = load_plan(
         parsed.plan,
@@ -178,6 +182,9 @@ def _run(parsed: argparse.Namespace) -> int:
         profile=parsed.profile,
         environ=os.environ,
     )
+    # Later still: what is wrong with a plan is told without waiting for all of these.
+    from surgeproof.rehearsal.rehearse import RunOptions, rehearse  # noqa: PLC0415
+
     options = RunOptions(
         runs=parsed.out,
         prometheus_url=parsed.prometheus,
@@ -206,9 +213,11 @@ def _validate(parsed: argparse.Namespace) -> int:
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
-    from surgeproof.rehearsal.doctor import examine, print_findings  # noqa: PLC0415 - see _run
+    from surgeproof.plan import load_plan  # noqa: PLC0415 - see _run
+    from surgeproof.rehearsal.doctor import examine, print_findings  # noqa: PLC0415
 
-    findings = examine(DEFAULT_RUNS)
+    path = parsed.plan or (DEFAULT_PLAN if DEFAULT_PLAN.exists() else None)
+    findings = examine(DEFAULT_RUNS, plan=None if path is None else load_plan(path))
     print_findings(findings, as_json=parsed.json)
     return 6 if any(finding.level == "fail" for finding in findings) else 0
 

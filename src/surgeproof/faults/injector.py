@@ -26,7 +26,7 @@ from surgeproof.errors import (
 from surgeproof.faults.actions import FaultAction, action_for
 from surgeproof.faults.effect import EffectObserver
 from surgeproof.faults.kinds import validate_fault
-from surgeproof.faults.toxiproxy import ToxiproxyServer
+from surgeproof.faults.toxiproxy import ServerHealth, ToxiproxyServer
 from surgeproof.journal.events import EventLog
 from surgeproof.model.plan import Fault
 from surgeproof.model.result import FaultRecord
@@ -62,6 +62,8 @@ class _Entry:
     applied_at_s: float | None = None
     cleared_at_s: float | None = None
     is_open: bool = True
+    # Undoing it has failed before.
+    has_resisted: bool = False
     observed: bool | None = None
     detail: str = ""
 
@@ -157,12 +159,15 @@ class FaultInjector:
             if entry is None or not entry.is_open:
                 return
             self._look_at(entry)
+            if entry.has_resisted:
+                self._expect_an_answer(entry)
             for attempt in range(1, _UNDO_TRIES + 1):
                 try:
                     self._undo(entry)
                     return
                 except (FaultError, EnvironmentNotReadyError) as error:
                     if attempt == _UNDO_TRIES:
+                        entry.has_resisted = True
                         message = f"fault {name!r} could not be undone: {error}"
                         failure = RollbackFailedError(message)
                         self._fail(entry, failure)
@@ -257,6 +262,18 @@ class FaultInjector:
         entry.cleared_at_s = event.t_s
         if not was_there and entry.applied_at_s is not None:
             entry.detail = "somebody else had removed it before its time"
+
+    def _expect_an_answer(self, entry: _Entry) -> None:
+        """Give up at once on a server that still hangs: each try would cost its full deadlines.
+
+        Raises:
+            RollbackFailedError: the server does not answer for this proxy.
+        """
+        health = self._server.health(entry.fault.edge)
+        if health is not ServerHealth.ANSWERING:
+            raise RollbackFailedError(
+                f"fault {entry.fault.name!r} could not be undone: toxiproxy is still {health}"
+            )
 
     def _look_at(self, entry: _Entry) -> None:
         if self._observer is None or entry.applied_at_s is None or entry.observed:

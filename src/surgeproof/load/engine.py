@@ -159,6 +159,9 @@ class Engine:
         finally:
             self.is_done = True
             self._loop = None
+            # What failed may have left others of its kind under way; closed over, each of them
+            # would complain at length, after the one message that matters.
+            loop.run_until_complete(_cancel_all(loop))
             loop.close()
 
     def stop(self) -> None:
@@ -283,6 +286,13 @@ class Engine:
             if self.t0 is not None:
                 self._recorder.loop_lags.append(max(0.0, self._monotonic() - due))
             self._recorder.queued = transport.queued
+
+
+async def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    others = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def _write_ready(path: Path) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from surgeproof.errors import PlanError, UsageError
 from surgeproof.load.schedule import Schedule, build_schedule
-from surgeproof.model.plan import Load, Plan, Target
+from surgeproof.model.plan import Load, Plan
 from surgeproof.plan.fault_section import read_faults
 from surgeproof.plan.gate_section import KnownNames, read_gates
 from surgeproof.plan.load_section import read_load
@@ -87,14 +87,15 @@ class _PlanReader:
             top.wrong("version", f"{version} is not known here; accepted: {VERSION}")
         name = top.parsed("name", _plan_name, required=True)
         seed = top.whole("seed", required=True)
-        target, edges = read_target(top.section("target", required=True), self.path, self.environ)
+        target_section = top.section("target", required=True)
+        target, edges = read_target(target_section, self.path, self.environ)
         endpoints = read_endpoints(top)
         load = read_load(top.section("load", required=True), self.path)
         timeout_s = self._timeout(top, load)
         noted = len(self.mistakes.found)
         faults = read_faults(top, edges, load)
         if faults and target is not None and target.driver == "external":
-            self._check_toxiproxy(top, target)
+            self._check_toxiproxy(top, target_section)
         all_faults_read = len(self.mistakes.found) == noted and load is not None
         kinds = _ledger_kinds(top)
         known = KnownNames(
@@ -127,8 +128,9 @@ class _PlanReader:
             effective=_print_effective(self.root),
         )
 
-    def _check_toxiproxy(self, top: Section, target: Target) -> None:
-        if target.toxiproxy_url is None:
+    def _check_toxiproxy(self, top: Section, target: Section | None) -> None:
+        # One that is there and wrong has been told of already.
+        if target is not None and target.get("toxiproxy") is None:
             top.wrong(
                 "faults",
                 "an external target's faults need target.toxiproxy, the address of the Toxiproxy "

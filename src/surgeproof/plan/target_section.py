@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,8 +65,33 @@ def _toxiproxy_url(section: Section, driver: str | None) -> str | None:
     if driver == "processes" and section.get("toxiproxy") is not None:
         section.wrong("toxiproxy", "is for driver external; processes get a Toxiproxy of their own")
         return None
-    url = section.parsed("toxiproxy", _http_address)
-    return None if url is None else url.rstrip("/")
+    return section.parsed("toxiproxy", _toxiproxy_address)
+
+
+def _toxiproxy_address(text: str) -> str:
+    """Return the address without its last slash; only this machine's is taken.
+
+    Whoever reaches a Toxiproxy can break what is behind it, so nothing but loopback is opened.
+
+    Raises:
+        UsageError: it is no such address.
+    """
+    parts = urlsplit(_http_address(text))
+    accepted = "accepted: http://127.0.0.1:PORT, http://[::1]:PORT or http://localhost:PORT"
+    if not _is_loopback(parts.hostname or ""):
+        raise UsageError(
+            f"{text!r} is not on this machine, and faults are sent nowhere else; {accepted}"
+        )
+    if parts.scheme != "http" or parts.path.strip("/") or parts.query or parts.username:
+        raise UsageError(f"{text!r} is no address of a Toxiproxy; {accepted}")
+    return text.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _http_address(text: str) -> str:

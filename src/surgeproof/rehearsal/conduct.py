@@ -8,28 +8,21 @@ nothing is judged here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from surgeproof.clock import Clock
 from surgeproof.errors import (
-    AbortedError,
+    EnvironmentNotReadyError,
     FaultError,
     RollbackFailedError,
     SurgeproofError,
     UsageError,
 )
 from surgeproof.faults.effect import ConnectionObserver
-from surgeproof.faults.guardian import GuardianLink
 from surgeproof.faults.injector import FaultInjector
 from surgeproof.faults.schedule import run_faults
 from surgeproof.faults.toxiproxy import ToxiproxyServer
-from surgeproof.journal.events import EventLog
-from surgeproof.journal.folder import RunFolder
-from surgeproof.journal.samples import read_drops, read_samples
 from surgeproof.load.handover import LoadOrder
 from surgeproof.load.k6 import k6_command
 from surgeproof.load.locust_process import (
@@ -37,17 +30,16 @@ from surgeproof.load.locust_process import (
     locust_command,
     read_back_command,
 )
+from surgeproof.load.schedule import Schedule
 from surgeproof.model.plan import Plan, Window
 from surgeproof.model.words import Reason
 from surgeproof.observe.exporter import Exporter, LiveMetrics
 from surgeproof.observe.observation import Observation, ServerView
 from surgeproof.plan import resolve_headers, resolve_text
 from surgeproof.rehearsal.generator import Generator, last_lines, run_to_end
-from surgeproof.rehearsal.guards import GuardWatch
 from surgeproof.rehearsal.notebook import Notebook
 from surgeproof.rehearsal.progress import Progress
-from surgeproof.rehearsal.steady import steady_state_problem, when_to_prove
-from surgeproof.report.live import LiveView
+from surgeproof.rehearsal.watch import Surroundings, Watch, timed_out
 from surgeproof.stack.definition import read_definition
 from surgeproof.stack.external import ExternalTarget
 from surgeproof.stack.processes import ProcessStack
@@ -57,6 +49,7 @@ __all__ = ["Conductor", "Surroundings"]
 
 # Between telling the generators t0 and t0 itself: they poll for it and arm their timers.
 _LEAD_S = 0.5
+_EXTERNAL_TIMEOUT_S = 30.0
 _PREPARE_TIMEOUT_S = 60.0
 _READ_BACK_TIMEOUT_S = 60.0
 _TICK_S = 0.1
@@ -66,26 +59,18 @@ _DRAIN_S = 15.0
 _SHORTEST_CALM_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a run is given from outside."""
-
-    folder: RunFolder
-    events: EventLog
-    guardian: GuardianLink
-    clock: Clock
-    view: LiveView
-    environ: Mapping[str, str]
-    prometheus_url: str | None
-
-
 class Conductor:
     """Conducts one run. `conduct` may raise; the notebook then says how far it came."""
 
-    def __init__(self, plan: Plan, around: Surroundings, notebook: Notebook) -> None:
+    def __init__(
+        self, plan: Plan, schedule: Schedule, around: Surroundings, notebook: Notebook
+    ) -> None:
         self._plan = plan
+        self._schedule = schedule
         self._around = around
         self._notebook = notebook
+        self._ends_at = around.clock.monotonic() + plan.timeout_s
+        self._arrivals_taken: int | None = None
         self._progress = Progress(plan)
         self._metrics = LiveMetrics()
         self._observation: Observation | None = None
@@ -124,6 +109,7 @@ class Conductor:
                 plan.target.base_url,
                 headers=headers,
                 ca_bundle=plan.target.ca_bundle,
+                ready_timeout_s=self._within_timeout(_EXTERNAL_TIMEOUT_S),
                 clock=around.clock,
             )
             running = opened.enter_context(external)
@@ -178,8 +164,15 @@ class Conductor:
         url = running.toxiproxy_url or plan.target.toxiproxy_url
         if url is None:
             raise UsageError("the plan has faults, but the target names no Toxiproxy")
+        server = ToxiproxyServer(url)
+        missing = sorted({fault.edge for fault in plan.faults} - server.proxies().keys())
+        if missing:
+            raise EnvironmentNotReadyError(
+                f"toxiproxy at {url} has no proxy {', '.join(map(repr, missing))}, which a fault "
+                f"of the plan needs; it has: {', '.join(sorted(server.proxies())) or 'none'}"
+            )
         injector = FaultInjector(
-            ToxiproxyServer(url),
+            server,
             around.folder.id,
             around.events,
             around.guardian,
@@ -201,7 +194,7 @@ class Conductor:
         headers = resolve_headers(plan.target, around.environ)
         command = k6_command(order_path) if plan.load.engine == "k6" else locust_command(order)
         generator.start(command, generator_environment(around.environ, order_path, headers))
-        generator.wait_until_ready(_PREPARE_TIMEOUT_S)
+        generator.wait_until_ready(self._within_timeout(_PREPARE_TIMEOUT_S))
         return generator, order_path
 
     def _start(self, generator: Generator) -> None:
@@ -222,12 +215,13 @@ class Conductor:
         if self._injector is not None:
             timetable = run_faults(plan.faults, self._injector, around.events, around.clock, stop)
         try:
-            watch = _Watch(plan, around, self._notebook, running, self._tell)
+            watch = Watch(plan, around, self._notebook, ends_at=self._ends_at)
             deadline_s = plan.duration_s + _DRAIN_S
             while True:
                 now_s = around.events.now()
                 self._take_pulses(generator)
-                watch.look(now_s)
+                watch.look(now_s, running)
+                self._tell(now_s)
                 if timetable is not None and timetable.rollback_failed:
                     raise RollbackFailedError("; ".join(map(str, timetable.problems)))
                 code = generator.poll()
@@ -254,6 +248,7 @@ class Conductor:
         self._progress.add(pulses)
         for pulse in pulses:
             if pulse.is_end:
+                self._arrivals_taken = pulse.scheduled
                 self._notebook.loop_lag_p99_s = pulse.loop_lag_p99_s
             elif pulse.cpu_ratio is not None:
                 self._notebook.cpu_ratios.append(pulse.cpu_ratio)
@@ -295,7 +290,20 @@ class Conductor:
     # The end ------------------------------------------------------------------------------------
 
     def _end_s(self) -> float:
-        return max(0.0, min(self._around.events.now(), self._plan.duration_s))
+        """Return where the load ended, in seconds since t0: at the plan's end, or where it broke.
+
+        A generator that was told to stop says how many arrivals it had come to. The run ends at
+        the first that it had not: that one was cancelled, and is neither sent nor dropped.
+        """
+        end_s = max(0.0, min(self._around.events.now(), self._plan.duration_s))
+        taken, times_s = self._arrivals_taken, self._schedule.times_s
+        if taken is None or taken >= len(times_s):
+            return end_s
+        return min(end_s, float(times_s[taken]))
+
+    def _within_timeout(self, most_s: float) -> float:
+        """Return ``most_s``, or what is left of the run's own timeout if that is less."""
+        return max(0.0, min(most_s, self._ends_at - self._around.clock.monotonic()))
 
     def _undo_faults(self) -> None:
         """Remove what is still applied; a fault that stays is a reason of its own."""
@@ -325,11 +333,13 @@ class Conductor:
                 environment=generator_environment(around.environ, order_path, headers),
                 log_path=around.folder.logs / "read-back.log",
                 wrapper=around.guardian,
-                timeout_s=_READ_BACK_TIMEOUT_S,
+                timeout_s=self._within_timeout(_READ_BACK_TIMEOUT_S),
             )
         except SurgeproofError as error:
             # The ledger then counts its writes as unread, which is inconclusive by itself.
             self._notebook.notes.append(f"the ledger could not be read back: {error}")
+            if not self._within_timeout(_READ_BACK_TIMEOUT_S):
+                self._notebook.because(Reason.TIMED_OUT, timed_out(plan))
         around.events.append("ledger.read_back", kinds=list(plan.ledger_kinds))
 
     def _collect(self) -> None:
@@ -363,93 +373,3 @@ class Conductor:
             # then the requests themselves decide.
             if record.observed is False:
                 self._notebook.observations[fault.name] = False
-
-
-class _Watch:
-    """What is looked at on each tick: phases, steady state, guards, time, the guardian."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        around: Surroundings,
-        notebook: Notebook,
-        running: RunningStack,
-        tell: Callable[[float], None],
-    ) -> None:
-        self._plan = plan
-        self._around = around
-        self._notebook = notebook
-        self._running = running
-        self._tell = tell
-        self._guards = GuardWatch(
-            plan.guards,
-            around.folder.samples,
-            endpoints=plan.endpoints,
-            phases=plan.load.phases,
-        )
-        self._steady_at_s = when_to_prove(plan)
-        self._phase: str | None = None
-        self._dead: set[str] = set()
-
-    def look(self, now_s: float) -> None:
-        """Look once.
-
-        Raises:
-            AbortedError: a guard is broken, the time is over, there is no steady state, or the
-                proxy server is gone.
-            EnvironmentNotReadyError: the guardian is gone.
-        """
-        self._note_phase(now_s)
-        self._prove_steady_state(now_s)
-        self._check_processes()
-        breach = self._guards.breached(now_s)
-        if breach is not None:
-            self._around.events.append("guard.aborted", gate=breach.id, message=breach.message)
-            self._notebook.because(Reason.ABORTED, f"guard {breach.expression}: {breach.message}")
-            raise AbortedError(f"guard {breach.expression}: {breach.message}")
-        if now_s > self._plan.timeout_s:
-            message = f"the run took longer than its timeout of {self._plan.timeout_s:.0f} s"
-            self._notebook.because(Reason.TIMED_OUT, message)
-            raise AbortedError(message)
-        self._tell(now_s)
-
-    def _note_phase(self, now_s: float) -> None:
-        phase = next(
-            (
-                phase.name
-                for phase in self._plan.load.phases
-                if phase.start_s <= now_s < phase.start_s + phase.duration_s
-            ),
-            None,
-        )
-        if phase == self._phase:
-            return
-        if self._phase is not None:
-            self._around.events.append("phase.ended", phase=self._phase)
-        if phase is not None:
-            self._around.events.append("phase.started", phase=phase)
-        self._phase = phase
-
-    def _prove_steady_state(self, now_s: float) -> None:
-        if self._steady_at_s is None or now_s < self._steady_at_s:
-            return
-        self._steady_at_s = None
-        samples = self._around.folder.samples
-        problem = steady_state_problem(read_samples(samples), read_drops(samples))
-        if problem is not None:
-            self._notebook.because(Reason.STEADY_STATE_NOT_REACHED, problem)
-            raise AbortedError(problem)
-        self._around.events.append("steady.proved")
-
-    def _check_processes(self) -> None:
-        for name, pid in self._running.dead():
-            if name in self._dead:
-                continue
-            self._dead.add(name)
-            self._around.events.append("log", message=f"process {name} (pid {pid}) has ended")
-            if name == "toxiproxy":
-                self._around.events.append("proxy.restarted", process=name)
-                message = f"the Toxiproxy server (pid {pid}) has ended, and every edge with it"
-                self._notebook.because(Reason.PROXY_RESTARTED, message)
-                raise AbortedError(message)
-            self._notebook.notes.append(f"process {name} of the target ended during the run")

@@ -11,11 +11,12 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from surgeproof.errors import EnvironmentNotReadyError, MissingBinaryError
 from surgeproof.load.k6 import find_k6
+from surgeproof.model.plan import Plan
 from surgeproof.observe.prometheus_server import INSTALL_HINT, find_prometheus
 from surgeproof.rehearsal.space import LEAST_FREE_BYTES, free_bytes
 from surgeproof.stack.binaries import find_program
@@ -30,13 +31,15 @@ __all__ = ["Finding", "examine", "print_findings"]
 _WANTED_FILES = 4096
 _WANTED_CORES = 2
 _LOOPBACK = "127.0.0.1"
+_FOR_STACKS = "only plans with driver: processes need it"
+_FOR_K6 = "only plans with engine: k6 need it"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One check.
 
-    ``level`` is ok, warn (works, with less) or fail (the bundled stack cannot run).
+    ``level`` is ok, warn (works, with less) or fail (a rehearsal cannot run).
     """
 
     name: str
@@ -45,21 +48,30 @@ class Finding:
     fix: str = ""
 
 
-def examine(runs: Path, environ: Mapping[str, str] | None = None) -> list[Finding]:
-    """Run every check and return the findings; nothing is changed but the cache folder made."""
+def examine(
+    runs: Path, environ: Mapping[str, str] | None = None, *, plan: Plan | None = None
+) -> list[Finding]:
+    """Run every check and return the findings; nothing is changed but the cache folder made.
+
+    What only some plans need (the servers of a stack, k6) fails where ``plan`` is one of them.
+    """
     environment = dict(os.environ if environ is None else environ)
+    has_stack = plan is not None and plan.target.driver == "processes"
     findings = [_python(), _cores(), _files(), _clock(), _loopback()]
     findings += [
         _space("run folders", runs),
         _space("cache", cache_root(environment, os.geteuid())),
     ]
-    findings += [
+    servers = [
         _program(program.name, lambda program=program: find_program(program, environment))  # type: ignore[misc]  # mypy sees no default
         for kind in SERVER_KINDS.values()
         for program in kind.programs
     ]
-    findings.append(_program("postgres", lambda: _postgres(environment)))
-    findings.append(_k6())
+    servers.append(_program("postgres", lambda: _postgres(environment)))
+    findings += servers if has_stack else [_optional(each, _FOR_STACKS) for each in servers]
+    k6 = _program("k6", find_k6)
+    has_k6 = plan is not None and plan.load.engine == "k6"
+    findings.append(k6 if has_k6 else _optional(k6, _FOR_K6))
     findings.append(_prometheus(environment))
     return findings
 
@@ -150,11 +162,11 @@ def _program(name: str, find: Callable[[], Path]) -> Finding:
         return Finding(name, "fail", str(error))
 
 
-def _k6() -> Finding:
-    try:
-        return Finding("k6", "ok", str(find_k6()))
-    except EnvironmentNotReadyError as error:
-        return Finding("k6", "warn", f"{error}", "only plans with engine: k6 need it")
+def _optional(finding: Finding, needed_by: str) -> Finding:
+    if finding.level != "fail":
+        return finding
+    fix = f"{needed_by}: {finding.fix}" if finding.fix else needed_by
+    return replace(finding, level="warn", fix=fix)
 
 
 def _prometheus(environ: Mapping[str, str]) -> Finding:

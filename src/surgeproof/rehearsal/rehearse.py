@@ -37,6 +37,7 @@ from surgeproof.rehearsal.space import require_space
 from surgeproof.report.live import open_live_view
 from surgeproof.report.render import render_all
 from surgeproof.slo.objectives import Objective
+from surgeproof.stack.definition import read_definition
 
 __all__ = ["RunOptions", "rehearse"]
 
@@ -77,11 +78,15 @@ def rehearse(
 
     Raises:
         UsageError: a secret that the plan refers to is not in the environment.
+        PlanError: the target's stack file has mistakes.
         EnvironmentNotReadyError: not even the run folder can be made.
     """
     used_clock = clock or SystemClock()
     environment = dict(os.environ if environ is None else environ)
     resolve_headers(plan.target, environment)
+    if plan.target.driver == "processes" and plan.target.stack_file is not None:
+        # Its mistakes are the plan's: they are told before there is a run.
+        read_definition(plan.target.stack_file, plan.target.edges_file)
     require_space(options.runs)
     begun_utc = used_clock.utc_now()
     run = _Run(
@@ -95,10 +100,14 @@ def rehearse(
         environ=environment,
     )
     with interruptible():
-        run.folder.write_text("effective.yaml", plan.effective)
         t0_utc = _run_guarded(run)
-        verdict = _judge(run, t0_utc or begun_utc)
-    return _announce(run.folder, plan, verdict)
+        try:
+            verdict = _judge(run, t0_utc or begun_utc)
+        except InterruptedRunError as error:
+            # The load is over, so all that a first Ctrl-C can still change is the exit code.
+            _note_error(error, run.notebook, run.folder)
+            verdict = _judge(run, t0_utc or begun_utc)
+    return _announce(run, verdict)
 
 
 def _run_guarded(run: _Run) -> datetime | None:
@@ -107,6 +116,7 @@ def _run_guarded(run: _Run) -> datetime | None:
     begun, begun_utc = run.clock.monotonic(), run.clock.utc_now()
     t0 = begun
     try:
+        run.folder.write_text("effective.yaml", run.plan.effective)
         with EventLog(run.folder.events, run.clock, begun) as events:
             events.append("run.started", name=run.plan.name, seed=run.plan.seed)
             try:
@@ -121,7 +131,7 @@ def _run_guarded(run: _Run) -> datetime | None:
                         environ=run.environ,
                         prometheus_url=run.options.prometheus_url,
                     )
-                    Conductor(run.plan, around, run.notebook).conduct()
+                    Conductor(run.plan, run.schedule, around, run.notebook).conduct()
             finally:
                 t0 = events.t0
                 events.append("run.ended")
@@ -187,13 +197,17 @@ def _judge(run: _Run, started_at: datetime) -> Verdict:
     return verdict
 
 
-def _announce(folder: RunFolder, plan: Plan, verdict: Verdict) -> int:
+def _announce(run: _Run, verdict: Verdict) -> int:
     """Print the verdict, why, and where the report is, and return the exit code."""
-    lines = [f"{verdict.words}  {plan.name}"]
-    lines += [f"  {reason.code}: {reason.message}" for reason in verdict.reasons]
-    if not verdict.reasons:
-        lines.append(f"  all {len(plan.gates)} gates and every objective of the plan passed")
-    lines.append(f"report: {_shown(folder.report)}")
+    reasons, causes = verdict.reasons, tuple(run.notebook.reasons)
+    if causes and any(reason.code is Reason.NO_SAMPLES for reason in reasons):
+        # Nothing was sent, and these say why: that every gate lacks its data is no news then.
+        reasons = causes
+    lines = [f"{verdict.words}  {run.plan.name}"]
+    lines += [f"  {reason.code}: {reason.message}" for reason in reasons]
+    if not reasons:
+        lines.append(f"  all {len(run.plan.gates)} gates and every objective of the plan passed")
+    lines.append(f"report: {_shown(run.folder.report)}")
     print("\n".join(lines), flush=True)
     return int(verdict.exit_code)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from surgeproof.errors import SurgeproofError
 from surgeproof.model.words import ExitCode
+from surgeproof.stack.interrupts import leave_at_once
 
 __all__ = ["InterruptedRunError", "interruptible"]
 
 
-class InterruptedRunError(SurgeproofError):
-    """A signal asked the run to end; ``code`` is the exit code that goes with it."""
+class InterruptedRunError(KeyboardInterrupt):
+    """A signal asked the run to end; ``code`` is the exit code that goes with it.
+
+    It is no `SurgeproofError`, as `KeyboardInterrupt` is no `Exception`: it comes between any two
+    steps, and whoever goes on after a step that failed must not go on after this.
+    """
 
     def __init__(self, number: int) -> None:
         self.code = ExitCode(128 + number)
@@ -29,16 +32,14 @@ def interruptible() -> Iterator[None]:
     A second one ends the process at once: the guardian, which sees its pipe close, then removes
     the faults and ends the processes. Must be entered in the main thread.
     """
-    seen = False
+    numbers = (signal.SIGINT, signal.SIGTERM)
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal seen
-        if seen:
-            os._exit(128 + number)
-        seen = True
+        for each in numbers:
+            signal.signal(each, leave_at_once)
         raise InterruptedRunError(number)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from surgeproof.model.plan import Plan
 from surgeproof.model.samples import Drops, Samples
 from surgeproof.slo.select import error_mask
 
-__all__ = ["steady_state_problem", "when_to_prove"]
+__all__ = ["can_be_proved", "steady_state_problem", "when_to_break", "when_to_prove"]
 
 # A healthy target fails hardly ever; one request in twenty is no state to break further.
 MOST_ERRORS_RATIO = 0.05
@@ -24,9 +24,19 @@ def when_to_prove(plan: Plan) -> float | None:
     """
     if not plan.faults:
         return None
-    first_fault_s = min(fault.start_s for fault in plan.faults)
     first = plan.load.phases[0]
-    return max(0.0, min(first.start_s + first.duration_s, first_fault_s - _BEFORE_FAULT_S))
+    return min(first.start_s + first.duration_s, when_to_break(plan))
+
+
+def when_to_break(plan: Plan) -> float:
+    """Return the last moment, in seconds since t0, to look before the first fault of a plan."""
+    first_fault_s = min((fault.start_s for fault in plan.faults), default=plan.duration_s)
+    return max(0.0, first_fault_s - _BEFORE_FAULT_S)
+
+
+def can_be_proved(samples: Samples, drops: Drops) -> bool:
+    """Return whether there are enough requests to say anything; the journal lags by a second."""
+    return len(samples) + len(drops) >= FEWEST_SAMPLES
 
 
 def steady_state_problem(samples: Samples, drops: Drops) -> str | None:
@@ -34,9 +44,9 @@ def steady_state_problem(samples: Samples, drops: Drops) -> str | None:
 
     Too few requests are no problem here: the gates judge what can be said of them.
     """
-    total = len(samples) + len(drops)
-    if total < FEWEST_SAMPLES:
+    if not can_be_proved(samples, drops):
         return None
+    total = len(samples) + len(drops)
     bad = int(np.count_nonzero(error_mask(samples) | samples.outcome.equal("wrong"))) + len(drops)
     if bad / total <= MOST_ERRORS_RATIO:
         return None

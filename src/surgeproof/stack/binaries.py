@@ -45,7 +45,7 @@ def find_program(program: Program, environ: Mapping[str, str], scripts: Path | N
         if found is None:
             raise MissingBinaryError(
                 f"{program.variable} is {pointed!r}, which is no program; accepted: the path of "
-                f"{program.name}"
+                f"{program.name}; to get it: {program.install}"
             )
         candidates = [found]
     else:

@@ -248,4 +248,6 @@ def _how(code: int) -> str:
 
 
 def _log_of(child: Child) -> str:
+    if not tail(child.log):
+        return f"; it wrote nothing to {child.log}"
     return f"; the last lines of {child.log}:"

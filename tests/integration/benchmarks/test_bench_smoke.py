@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.full]
 
 ROOT = Path(__file__).parents[3]
 # It takes about 20 s; the machine may be busy with other suites.

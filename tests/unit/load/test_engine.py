@@ -151,6 +151,30 @@ def test_a_failed_preparation_is_raised_and_nothing_is_sent(
     assert recorder.sent == 0
 
 
+def test_a_failed_preparation_leaves_nothing_of_it_under_way(
+    make_engine: Callable[..., tuple[Engine, Recorder]],
+) -> None:
+    engine, _ = make_engine("sends")
+    ended = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append("waited")
+
+    async def fail() -> None:
+        raise RuntimeError("no login")
+
+    async def prepare() -> None:
+        await asyncio.gather(wait(), wait(), fail())
+
+    engine._scenario.prepare = prepare  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="no login"):
+        engine.run()
+    assert ended == ["waited", "waited"]
+
+
 @pytest.mark.parametrize(
     ("kind", "outcome", "message"),
     [("post", "maybe", "accepted: ok, fail, info"), ("like", "ok", "not in the plan: post")],

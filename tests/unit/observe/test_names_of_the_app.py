@@ -6,14 +6,14 @@ import re
 
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
-from target_app.edge.metrics import EdgeMetrics
-from target_app.serving.metrics import ServiceMetrics
-from target_app.worker.metrics import WorkerMetrics
 
 from surgeproof.observe.edge_effect import EDGE_METRICS
 from surgeproof.observe.expressions import Latest, Quantile, Rate
 from surgeproof.observe.rules import OBJECTIVES, ServiceObjective
 from surgeproof.observe.series import PANELS, Panel
+from target_app.edge.metrics import EdgeMetrics
+from target_app.serving.metrics import ServiceMetrics
+from target_app.worker.metrics import WorkerMetrics
 
 # What the scrape config adds to each target.
 _TARGET_LABELS = {"process"}

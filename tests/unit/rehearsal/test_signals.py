@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,6 +25,11 @@ def test_a_signal_becomes_an_error_with_its_exit_code(number, code):
     ):
         os.kill(os.getpid(), number)
     assert caught.value.code is code
+
+
+def test_who_goes_on_after_errors_does_not_go_on_after_a_signal():
+    with pytest.raises(InterruptedRunError), interruptible(), contextlib.suppress(Exception):
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_handlers_are_put_back():

@@ -10,7 +10,12 @@ import pytest
 from surgeproof.journal.samples import SAMPLE_SCHEMA, BatchWriter, read_drops, read_samples
 from surgeproof.model.plan import Fault
 from surgeproof.plan import load_plan
-from surgeproof.rehearsal.steady import steady_state_problem, when_to_prove
+from surgeproof.rehearsal.steady import (
+    can_be_proved,
+    steady_state_problem,
+    when_to_break,
+    when_to_prove,
+)
 
 PLAN = Path("scenarios/launch_day.yaml")
 
@@ -53,3 +58,12 @@ def test_or_right_before_a_fault_that_comes_earlier():
 
 def test_a_run_without_faults_needs_no_proof():
     assert when_to_prove(dataclasses.replace(load_plan(PLAN), faults=())) is None
+
+
+def test_a_journal_that_lags_can_be_looked_at_again_until_right_before_the_first_fault(tmp_path):
+    _problem(tmp_path, 0, 19)
+    assert not can_be_proved(read_samples(tmp_path), read_drops(tmp_path))
+    _problem(tmp_path, 0, 20)
+    assert can_be_proved(read_samples(tmp_path), read_drops(tmp_path))
+    plan = dataclasses.replace(load_plan(PLAN), faults=(_fault(40.0), _fault(30.0)))
+    assert when_to_break(plan) == pytest.approx(29.7)

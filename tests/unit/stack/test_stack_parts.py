@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_a_missing_program_says_what_was_seen_and_what_to_install(tmp_path: Path
 
 def test_a_variable_that_points_nowhere_is_an_error_and_not_ignored(tmp_path: Path) -> None:
     own = program_in(tmp_path / "own", "2.0")
-    with pytest.raises(MissingBinaryError, match="THE_SERVER is '/none'"):
+    with pytest.raises(MissingBinaryError, match="THE_SERVER is '/none'.*pip install server"):
         find_program(SERVER, {"THE_SERVER": "/none"}, own.parent)
 
 
@@ -119,6 +120,21 @@ def test_an_interrupt_waits_for_the_end_of_a_deferring_block() -> None:
         block()
     assert steps == ["the rest of the block"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_who_asks_a_second_time_does_not_wait_for_a_deferring_block() -> None:
+    code = """
+import os, signal
+from surgeproof.stack.interrupts import interrupts_deferred, leave_at_once
+signal.signal(signal.SIGINT, leave_at_once)
+with interrupts_deferred():
+    os.kill(os.getpid(), signal.SIGINT)
+    print("still here")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (130, "")
 
 
 def test_without_an_interrupt_a_deferring_block_changes_nothing() -> None:
