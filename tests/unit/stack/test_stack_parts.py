@@ -72,7 +72,7 @@ def test_a_missing_program_says_what_was_seen_and_what_to_install(tmp_path: Path
 
 def test_a_variable_that_points_nowhere_is_an_error_and_not_ignored(tmp_path: Path) -> None:
     own = program_in(tmp_path / "own", "2.0")
-    with pytest.raises(MissingBinaryError, match="THE_SERVER is '/none'.*pip install server"):
+    with pytest.raises(MissingBinaryError, match=r"THE_SERVER is '/none'.*pip install server"):
         find_program(SERVER, {"THE_SERVER": "/none"}, own.parent)
 
 
