@@ -163,5 +163,7 @@ def test_without_the_fallback_the_same_rehearsal_is_a_no_go(
     failed = {gate["id"]: gate for gate in run.result()["gates"] if gate["status"] == "fail"}
     assert failed["errors rate T0 @ fault:redis-down"]["value"] > 0.5
     assert failed["errors rate T0 @ fault:redis-down"]["window"]["name"] == "fault:redis-down"
+    breaches = [event for event in run.events() if event["event"] == "gate.breached"]
+    assert any("fault:redis-down" in breach["message"] for breach in breaches)
     page = (run.folder / "report.html").read_text(encoding="utf-8")
     assert "NO-GO" in page

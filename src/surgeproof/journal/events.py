@@ -25,7 +25,6 @@ EVENT_NAMES = frozenset(
         "run.started",
         "run.ended",
         "stack.ready",
-        "stack.stopped",
         "steady.proved",
         "phase.started",
         "phase.ended",

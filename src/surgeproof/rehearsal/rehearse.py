@@ -184,6 +184,7 @@ def _judge(run: _Run, started_at: datetime) -> Verdict:
         run.plan, run.objectives, run.schedule, folder, happened, provenance=provenance
     )
     try:
+        _journal_breaches(run, verdict, started_at)
         folder.write_json("provenance.json", provenance)
         folder.write_json("result.json", result)
         render_all(folder)
@@ -195,6 +196,15 @@ def _judge(run: _Run, started_at: datetime) -> Verdict:
             f"the disk of {folder.path} is full: the result could not be written"
         ) from error
     return verdict
+
+
+def _journal_breaches(run: _Run, verdict: Verdict, started_at: datetime) -> None:
+    """Add the gates that failed to the events, on the run's own axis (``started_at`` is its t0)."""
+    since_t0_s = (run.clock.utc_now() - started_at).total_seconds()
+    with EventLog(run.folder.events, run.clock, run.clock.monotonic() - since_t0_s) as events:
+        for reason in verdict.reasons:
+            if reason.code is Reason.GATE_FAILED:
+                events.append("gate.breached", message=reason.message)
 
 
 def _announce(run: _Run, verdict: Verdict) -> int:
