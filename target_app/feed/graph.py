@@ -60,6 +60,7 @@ class _Batch(msgspec.Struct):
 class _Recent(msgspec.Struct):
     viewer_id: int
     limit: int
+    whole: bool
 
 
 class Graph:
@@ -73,9 +74,12 @@ class Graph:
         body = _Batch(ids=list(post_ids), viewer_id=viewer_id)
         return _posts(await self._post("/internal/posts/batch", body, call))
 
-    async def recent(self, viewer_id: int, call: Call) -> Posts:
-        """Return the newest ``RECENT_POSTS`` posts of those whom the viewer follows."""
-        body = _Recent(viewer_id=viewer_id, limit=RECENT_POSTS)
+    async def recent(self, viewer_id: int, call: Call, *, whole: bool) -> Posts:
+        """Return the newest ``RECENT_POSTS`` posts of those whom the viewer follows.
+
+        Unless ``whole``, posts of the last seconds may be missing.
+        """
+        body = _Recent(viewer_id=viewer_id, limit=RECENT_POSTS, whole=whole)
         return _posts(await self._post("/internal/recent", body, call))
 
     async def celebrities(self, viewer_id: int, call: Call) -> Sequence[int]:

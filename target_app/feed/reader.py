@@ -143,7 +143,9 @@ class FeedReader:
         """The first read of a viewer: answered from the graph, and kept for the next one."""
         viewer_id = question.viewer_id
         recent, celebrities = await asyncio.gather(
-            self._graph.recent(viewer_id, call),
+            # A post that is missing here, and was pushed before the timeline existed, would be
+            # missing from it for good.
+            self._graph.recent(viewer_id, call, whole=True),
             self._graph.celebrities(viewer_id, call),
         )
         marks.relay(recent.degraded)
@@ -157,7 +159,7 @@ class FeedReader:
 
     async def _pulled(self, question: Question, size: int, call: Call, marks: Marks) -> _Window:
         """Without timelines: everybody's feed is pulled from the graph."""
-        recent = await self._graph.recent(question.viewer_id, call)
+        recent = await self._graph.recent(question.viewer_id, call, whole=False)
         marks.relay(recent.degraded)
         known = _by_id(recent)
         post_ids = merge([known], before=question.cursor.position, limit=size)

@@ -57,7 +57,7 @@ class PostSource(Protocol):
         """Return those of the posts that the viewer may see."""
         ...
 
-    async def recent(self, viewer_id: int, call: Call) -> Posts:
+    async def recent(self, viewer_id: int, call: Call, *, whole: bool) -> Posts:
         """Return the newest posts of those whom the viewer follows."""
         ...
 

@@ -114,10 +114,19 @@ class GraphReader:
         )
         return _posts(rows)
 
-    async def recent(self, viewer_id: int, deadline: Deadline) -> Loaded[PostList]:
-        """Return the newest posts of the viewer and of whom the viewer follows, newest first."""
+    async def recent(
+        self, viewer_id: int, deadline: Deadline, *, whole: bool = False
+    ) -> Loaded[PostList]:
+        """Return the newest posts of the viewer and of whom the viewer follows, newest first.
+
+        ``whole`` asks the database whatever is cached: a timeline is built from this answer, and
+        a post that a cached one lacks would be missing there for good. If the database is lost,
+        the cached answer is returned as a stale one.
+        """
         arguments = (viewer_id, PAGE, CELEBRITY_FOLLOWERS, NEWEST)
-        return await self._list(f"recent:{viewer_id}", statements.RECENT, arguments, deadline)
+        return await self._list(
+            f"recent:{viewer_id}", statements.RECENT, arguments, deadline, anew=whole
+        )
 
     async def profile(self, user_id: int, deadline: Deadline) -> Loaded[Profile | None]:
         """Return a profile by user id."""
@@ -168,7 +177,13 @@ class GraphReader:
         return int(row["count"]) if row is not None else 0
 
     async def _list(
-        self, key: str, query: str, arguments: tuple[int, ...], deadline: Deadline
+        self,
+        key: str,
+        query: str,
+        arguments: tuple[int, ...],
+        deadline: Deadline,
+        *,
+        anew: bool = False,
     ) -> Loaded[PostList]:
         async def load() -> PostList:
             read_at_s = self._clock.wall()
@@ -176,7 +191,7 @@ class GraphReader:
             self._keep(posts, read_at_s)
             return PostList(posts)
 
-        return await self._through(self.list_cache, key, load, deadline)
+        return await self._through(self.list_cache, key, load, deadline, anew=anew)
 
     async def _profile(
         self, key: str, query: str, argument: int | str, deadline: Deadline
@@ -205,16 +220,23 @@ class GraphReader:
         key: str,
         load: Callable[[], Awaitable[V]],
         deadline: Deadline,
+        *,
+        anew: bool = False,
     ) -> Loaded[V]:
-        """Return the cached or loaded value, or a stale one if loading fails."""
+        """Return the cached or loaded value, or a stale one if loading fails.
+
+        With ``anew`` the cache is only for when loading fails, and then stale however fresh.
+        """
         found = await cache.read([key], deadline)
-        if key in found.fresh:
+        if key in found.fresh and not anew:
             return Loaded(found.fresh[key])
         read_at_s = self._clock.wall()
         try:
             value = await load()
         except EdgeError as error:
             self._tolerate(error)
+            if key in found.fresh:
+                return Loaded(found.fresh[key], 0.0)
             if key not in found.stale:
                 raise
             cache.note_stale(1)

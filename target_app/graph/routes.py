@@ -49,6 +49,7 @@ class _Batch(msgspec.Struct):
 class _Recent(msgspec.Struct):
     viewer_id: int
     limit: int = 20
+    whole: bool = False
 
 
 class _NewPost(msgspec.Struct):
@@ -138,7 +139,7 @@ class GraphRoutes:
         """Return the newest posts of the viewer's own choice of people."""
         asked = await read_json(request, _Recent)
         loaded, visible = await asyncio.gather(
-            self._reader.recent(asked.viewer_id, exchange_of(request).deadline),
+            self._reader.recent(asked.viewer_id, exchange_of(request).deadline, whole=asked.whole),
             self._visibility(request, asked.viewer_id),
         )
         self._mark(request, "feed", loaded)

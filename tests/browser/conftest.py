@@ -26,7 +26,9 @@ _FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while it is open, Playwright keeps an event loop running in this thread,
+# and tests of other modules could not run their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return a headless Chromium of this machine; CI must have one, elsewhere it is a skip."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")

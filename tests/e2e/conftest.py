@@ -46,10 +46,10 @@ load:
   unit: request
   mix: scenarios/mix.toml
   phases:
-    - {name: warmup, duration: 3s, mix: steady, arrivals: {constant: {rate: 20/s}}}
-    - {name: hold, duration: 8s, mix: launch_hour, arrivals: {constant: {rate: 20/s}}}
+    - {name: warmup, duration: 2s, mix: steady, arrivals: {constant: {rate: 20/s}}}
+    - {name: hold, duration: 6s, mix: launch_hour, arrivals: {constant: {rate: 20/s}}}
 faults:
-  - {name: redis-down, edge: feed-timeline, kind: down, at: hold.start + 1s, for: 4s}
+  - {name: redis-down, edge: feed-timeline, kind: down, at: hold.start, for: 4s}
 gates:
   - 'http.errors: rate < 90%'
 ledger: [post]

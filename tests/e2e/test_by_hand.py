@@ -106,12 +106,9 @@ def test_locust_by_hand_drives_launch_day_for_as_long_as_asked(
     process = locust("--headless", "-t", "10s")
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output
-    rows = dict(
-        re.findall(r"^(?:GET|POST|PUT|DELETE)\s+(\S+ /\S*)\s+(\d+)\s", output, re.MULTILINE)
-    )
-    (total,) = {int(count) for count in re.findall(r"Aggregated\s+(\d+)\s+0\(0\.00%\)", output)}
-    assert total > 50, output
-    assert int(rows.get("GET /v1/feed/home", 0)) > 0, output
+    # Locust prints its table every few seconds; the last one counts.
+    assert int(re.findall(r"Aggregated +(\d+) +0\(0\.00%\)", output)[-1]) > 50, output
+    assert int(re.findall(r"GET +/v1/feed/home +(\d+) ", output)[-1]) > 0, output
 
 
 def test_locusts_web_page_starts_launch_day_and_counts_its_requests(
@@ -124,9 +121,9 @@ def test_locusts_web_page_starts_launch_day_and_counts_its_requests(
     wait_until(lambda: answers(base), process)
     form = {"user_count": "1", "spawn_rate": "1", "host": by_hand}
     assert requests.post(f"{base}/swarm", data=form, timeout=10).json()["success"]
-    wait_until(lambda: counted(base, "GET /v1/feed/home") > 10, process)
+    wait_until(lambda: counted(base, "/v1/feed/home") > 10, process)
     assert requests.post(f"{base}/stop", timeout=10).json()["success"]
-    assert counted(base, "GET /v1/feed/home") > 10
+    assert counted(base, "/v1/feed/home") > 10
 
 
 def test_k6_sends_what_locust_would_into_the_same_journal(
@@ -185,7 +182,7 @@ def test_a_terminal_shows_the_run_live_and_ctrl_c_ends_it(
         r"p99 [\d.]+ m?s",
         r"errors [\d.]+ %",
         r"faults redis-down \(\d s left\)",
-        r"of 12 s|of 11 s",
+        "of 8 s",
         r"\d+ s left",
     ):
         assert re.search(words, shown), f"{words}\n{shown}"
@@ -204,7 +201,7 @@ class Screen:
 
     @property
     def text(self) -> str:
-        return ESCAPES.sub("", self.raw)
+        return ESCAPES.sub("", self.raw).replace("\N{NO-BREAK SPACE}", " ")
 
     def watch(self) -> None:
         """Begin to read; from now on the program alone holds the other end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,22 @@ def test_the_same_seed_schedules_the_same_arrivals(launch_day: Rehearsal) -> Non
     assert 70 <= schedule.per_second().max() <= 90
 
 
+@pytest.mark.full
+def test_other_faults_change_nothing_about_the_arrivals(
+    start_rehearsal: Start, launch_day: Rehearsal, tmp_path: Path
+) -> None:
+    other = ("faults.pg-slow.latency=60ms", "faults.stream-reset.for=12s")
+    settings = [word for each in other for word in ("--set", each)]
+    run = start_rehearsal(PLAN, tmp_path / "runs", *settings)
+    # What is to be sent is known by now, and what becomes of it is not the matter here.
+    run.wait_for_event("phase.started")
+    run.send(signal.SIGTERM)
+    assert run.wait() == 143
+    assert "latency: 60ms" in (run.folder / "effective.yaml").read_text(encoding="utf-8")
+    seen = [each.result()["arrivals"]["schedule_sha256"] for each in (run, launch_day)]
+    assert seen[0] == seen[1]
+
+
 def test_nothing_acknowledged_is_lost(launch_day: Rehearsal) -> None:
     posts = launch_day.result()["ledger"]["post"]
     assert posts["acked"] > 200
@@ -117,6 +134,8 @@ def test_the_home_feed_degrades_and_says_so_while_its_store_is_gone(launch_day: 
 def test_the_run_folder_holds_what_it_promises(launch_day: Rehearsal) -> None:
     for name in FILES:
         assert (launch_day.folder / name).stat().st_size > 0, name
+    for folder, least in (("samples", 2), ("logs", len(launch_day.processes()))):
+        assert len(list((launch_day.folder / folder).iterdir())) >= least
     jsonschema.validate(launch_day.result(), read_schema("result"))
     assert (launch_day.runs / "latest").resolve() == launch_day.folder
     provenance = json.loads((launch_day.folder / "provenance.json").read_text(encoding="utf-8"))
@@ -167,3 +186,7 @@ def test_without_the_fallback_the_same_rehearsal_is_a_no_go(
     assert any("fault:redis-down" in breach["message"] for breach in breaches)
     page = (run.folder / "report.html").read_text(encoding="utf-8")
     assert "NO-GO" in page
+    plan = load_plan(PLAN)
+    same = build_schedule(plan.load, plan.seed).sha256
+    assert run.result()["arrivals"]["schedule_sha256"] == same
+    assert run.left_behind() == {}

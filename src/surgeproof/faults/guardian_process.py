@@ -141,8 +141,14 @@ class Book:
         return list(reversed(self.faults.items()))
 
     def newest_first(self) -> list[Process]:
-        """Return the registered processes, the last one started first."""
-        return list(reversed(self.processes.values()))
+        """Return the registered processes, the last one started first.
+
+        By their own start, not by when they were heard of: two that start together may register
+        in either order. Within one tick of the kernel's clock the higher pid is the newer.
+        """
+        return sorted(
+            self.processes.values(), key=lambda each: (each.started, each.pid), reverse=True
+        )
 
 
 def read_stat(pid: int) -> Stat | None:

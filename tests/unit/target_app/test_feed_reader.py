@@ -123,7 +123,7 @@ class Graph:
         self._stage._use("feed-graph", "posts")
         return self._shown(post_ids)
 
-    async def recent(self, viewer_id: int, call: Call) -> Posts:
+    async def recent(self, viewer_id: int, call: Call, *, whole: bool) -> Posts:
         self._stage._use("feed-graph", "recent")
         return self._shown(sorted(self._stage.followed, reverse=True))
 

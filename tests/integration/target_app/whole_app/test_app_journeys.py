@@ -66,6 +66,18 @@ def test_a_post_reaches_the_follower_s_timeline_through_outbox_and_stream(
     assert follower.feed().degraded == ""
 
 
+def test_a_timeline_that_is_built_while_a_post_comes_in_does_not_lack_it(
+    app: Any, until: Any
+) -> None:
+    # The follow drops the timeline at about the time of the post: it is pushed nowhere then, and
+    # must come with the history.
+    for _ in range(8):
+        author, follower = app.newcomer(), app.newcomer()
+        follower.follow(author)
+        follower.feed()
+        assert until(seen_by(follower, author.post())) < FRESHNESS_LIMIT_S
+
+
 def test_a_celebrity_s_post_is_pulled_in_by_readers(app: Any, until: Any) -> None:
     viewer, celebrity_id = next(
         (user, ids[0])
