@@ -96,7 +96,6 @@ def test_the_same_seed_schedules_the_same_arrivals(launch_day: Rehearsal) -> Non
     assert 70 <= schedule.per_second().max() <= 90
 
 
-@pytest.mark.full
 def test_other_faults_change_nothing_about_the_arrivals(
     start_rehearsal: Start, launch_day: Rehearsal, tmp_path: Path
 ) -> None:

@@ -55,6 +55,14 @@ def test_a_process_that_dies_at_its_start_shows_its_last_lines(
     assert nothing_is_left(workshop)
 
 
+def test_a_process_that_dies_without_a_word_is_said_to(workshop: Any, only_echo: str) -> None:
+    workshop.write("echo.py", "raise SystemExit(3)")
+    stack, _ = workshop.stack(only_echo)
+    with pytest.raises(TargetNotReadyError, match="with exit code 3; it wrote nothing to .*echo"):
+        stack.start()
+    assert nothing_is_left(workshop)
+
+
 def test_a_process_killed_at_its_start_names_the_signal(workshop: Any, only_echo: str) -> None:
     workshop.write("echo.py", "import os\nos.kill(os.getpid(), 9)")
     stack, _ = workshop.stack(only_echo)
