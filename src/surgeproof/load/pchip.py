@@ -69,7 +69,9 @@ def _slopes(width: Floats, secant: Floats) -> Floats:
     same_sign = before * after > 0
     first = 2 * width[1:] + width[:-1]
     second = width[1:] + 2 * width[:-1]
-    weighted = first[same_sign] / before[same_sign] + second[same_sign] / after[same_sign]
+    # Beside a piece that hardly rises this is infinite, and the slope 0, as it should be.
+    with np.errstate(over="ignore"):
+        weighted = first[same_sign] / before[same_sign] + second[same_sign] / after[same_sign]
     slope[1:-1][same_sign] = (first + second)[same_sign] / weighted
     slope[0] = _end_slope(width[0], width[1], secant[0], secant[1])
     slope[-1] = _end_slope(width[-1], width[-2], secant[-1], secant[-2])

@@ -58,7 +58,7 @@ def test_a_process_that_dies_at_its_start_shows_its_last_lines(
 def test_a_process_that_dies_without_a_word_is_said_to(workshop: Any, only_echo: str) -> None:
     workshop.write("echo.py", "raise SystemExit(3)")
     stack, _ = workshop.stack(only_echo)
-    with pytest.raises(TargetNotReadyError, match="with exit code 3; it wrote nothing to .*echo"):
+    with pytest.raises(TargetNotReadyError, match=r"with exit code 3; it wrote nothing to .*echo"):
         stack.start()
     assert nothing_is_left(workshop)
 

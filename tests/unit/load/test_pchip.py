@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
@@ -32,6 +32,7 @@ def test_values_and_slopes_agree_with_scipy(data: tuple[np.ndarray, np.ndarray])
     )
 
 
+@example([0.0, 5e-324, 1.0])
 @given(st.lists(st.floats(0, 50), min_size=3, max_size=10))
 def test_a_rising_curve_never_falls(rises: list[float]) -> None:
     curve = Pchip(np.arange(len(rises), dtype=float), np.cumsum(rises))
