@@ -59,10 +59,6 @@ class PrometheusServer:
             f"--log.level={log_level}",
         )
 
-    def set_targets(self, targets: Mapping[str, str]) -> None:
-        """Change whom it scrapes; the running server notices by itself."""
-        write_targets(self.folder, targets)
-
     def close(self) -> None:
         """Give the port back; safe to call twice."""
         self._holder.close()

@@ -51,10 +51,6 @@ class Timeline:
     p99_s: Floats
 
     @property
-    def bin_s(self) -> float:
-        return float(self.edges_s[1] - self.edges_s[0])
-
-    @property
     def quantile_bin_s(self) -> float:
         """The usual length of a bin; one never straddles the edge of a phase or a fault."""
         return float(np.median(np.diff(self.quantile_edges_s)))
