@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from surgeproof.journal.folder import RunFolder
@@ -164,6 +165,11 @@ class Workshop:
     folder: Path
     cache: Path
     guardian: WatchfulGuardian
+    others: frozenset[int] = field(
+        default_factory=lambda: frozenset(
+            one.pid for one in psutil.Process().children(recursive=True)
+        )
+    )
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
