@@ -8,14 +8,16 @@ come in the environment variable `HEADERS_VARIABLE`, as JSON.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from surgeproof.errors import FormatError, UsageError
-from surgeproof.model.plan import ArrivalPart, Endpoint, Load, Phase, Plan
+from surgeproof.model.plan import ArrivalPart, Endpoint, Load, Numbers, Phase, Plan, Timeouts
 from surgeproof.model.words import Tier
 
 __all__ = [
@@ -37,9 +39,8 @@ class LoadOrder:
     """Everything a generator process needs to know.
 
     ``t0`` is None when the start is agreed by ``start.json``. ``samples`` is None when nothing is
-    to be journalled (a run by hand). At most ``connections`` are open at a time; requests beyond
-    wait in a queue, which is latency. At most ``max_in_flight`` arrivals are under way; arrivals
-    beyond are dropped, and counted. ``request_timeout_s`` bounds one attempt, queue included.
+    to be journalled (a run by hand). The bounds of the generator itself (``connections``,
+    ``max_in_flight``, ``timeouts``) are those of the load.
     """
 
     seed: int
@@ -51,9 +52,6 @@ class LoadOrder:
     generator: int = 0
     ca_bundle: Path | None = None
     ledger_kinds: tuple[str, ...] = ()
-    request_timeout_s: float = 10.0
-    connections: int = 1000
-    max_in_flight: int = 4000
 
     @classmethod
     def of_plan(cls, plan: Plan, base_url: str, samples: Path | None) -> LoadOrder:
@@ -87,13 +85,18 @@ class LoadOrder:
                     name=phase["name"],
                     start_s=phase["start_s"],
                     duration_s=phase["duration_s"],
-                    arrivals=tuple(ArrivalPart(**part) for part in phase["arrivals"]),
+                    arrivals=tuple(_part(part) for part in phase["arrivals"]),
                     mix=phase["mix"],
                 )
                 for phase in load.pop("phases")
             )
             return cls(
-                load=Load(phases=phases, file=Path(load.pop("file")), **load),
+                load=Load(
+                    phases=phases,
+                    file=Path(load.pop("file")),
+                    timeouts=Timeouts(**load.pop("timeouts")),
+                    **load,
+                ),
                 endpoints=tuple(
                     Endpoint(end["name"], Tier(end["tier"]), end["deadline_s"])
                     for end in data.pop("endpoints")
@@ -121,6 +124,26 @@ class LoadOrder:
             return cls.from_json(text)
         except FormatError as error:
             raise FormatError(f"{path}: {error}") from error
+
+    @property
+    def connections(self) -> int:
+        """How many connections a generator opens at most."""
+        return self.load.connections
+
+    @property
+    def max_in_flight(self) -> int:
+        """How many arrivals a generator has under way at most."""
+        return self.load.max_in_flight
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long an attempt may take."""
+        return self.load.timeouts
+
+    @property
+    def request_timeout_s(self) -> float:
+        """How long one attempt may take in all, the wait for a connection included."""
+        return self.load.timeouts.total_s
 
     @property
     def tiers(self) -> Mapping[str, str]:
@@ -168,6 +191,14 @@ def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
 
 
+def _part(data: dict[str, Any]) -> ArrivalPart:
+    columns = {
+        name: Numbers(base64.b64decode(column["packed"], validate=True))
+        for name, column in data.pop("columns").items()
+    }
+    return ArrivalPart(columns=columns, **data)
+
+
 def _plain(value: object) -> object:
     """Return dataclasses, mappings, tuples and paths as what JSON knows.
 
@@ -179,4 +210,6 @@ def _plain(value: object) -> object:
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
     return str(value) if isinstance(value, Path) else value

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from surgeproof.model.words import Tier
 
@@ -19,14 +22,17 @@ __all__ = [
     "Fault",
     "Gate",
     "Load",
+    "Numbers",
     "Phase",
     "Plan",
     "Selector",
     "Target",
+    "Timeouts",
     "Window",
 ]
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
+_NO_COLUMNS: Mapping[str, Numbers] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +49,40 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """Many numbers, packed as little-endian doubles: small, comparable and never changed."""
+
+    packed: bytes
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Numbers:
+        return cls(np.fromiter(values, "<f8").tobytes())
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers as a read-only array."""
+        return np.frombuffer(self.packed, "<f8")
+
+    def __len__(self) -> int:
+        return len(self.packed) // 8
+
+
+@dataclass(frozen=True, slots=True)
 class ArrivalPart:
     """One summand of a phase's arrival curve.
 
     ``kind`` is one of those `surgeproof.load.arrivals` lists; ``parameters`` are in base units
-    (seconds, per second); ``text`` holds parameters that are no numbers (a path, say).
+    (seconds, per second); ``text`` holds parameters that are no numbers (a path, say), and
+    ``columns`` the lists of numbers that were given, read or fetched. Rates are multiplied by
+    ``scale``; an ``is_random`` part is a Poisson process instead of an even sequence.
     """
 
     kind: str
     parameters: Mapping[str, float]
     text: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    columns: Mapping[str, Numbers] = field(default_factory=lambda: _NO_COLUMNS)
+    is_random: bool = False
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +101,30 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long an attempt may take, in seconds; each bound ends it as an error of its own kind.
+
+    ``connect_s`` is from dialling to a usable connection, TLS included; ``read_s`` is the longest
+    silence while an answer is awaited; ``total_s`` is from the attempt's start, the wait for a
+    connection included, to the answer's last byte.
+    """
+
+    connect_s: float = 5.0
+    read_s: float = 10.0
+    total_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """What drives the target.
 
     ``mixes`` maps a mix's name to journey weights (any positive numbers). With ``unit`` request
     each arrival is one request and the journey's name is the request's name; it may be empty, and
     then the scenario file's own weights decide and no per-endpoint count is known beforehand.
+
+    ``workers`` generator processes share the schedule. Each opens at most ``connections`` at a
+    time: requests beyond wait in a queue, which is latency. Each has at most ``max_in_flight``
+    arrivals under way: arrivals beyond are dropped, and counted.
     """
 
     file: Path
@@ -85,6 +133,10 @@ class Load:
     phases: tuple[Phase, ...]
     mixes: Mapping[str, Mapping[str, float]]
     late_after_s: float = 0.01
+    connections: int = 1000
+    max_in_flight: int = 4000
+    workers: int = 1
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
     @property
     def duration_s(self) -> float:
@@ -212,6 +264,8 @@ class Plan:
     ledger_kinds: tuple[str, ...]
     timeout_s: float
     effective: str  # the YAML that really ran: overrides applied, ${ENV} still unresolved
+    # What was read or fetched for the arrivals, by the name that ``effective`` calls it.
+    arrival_files: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
     @property
     def duration_s(self) -> float:

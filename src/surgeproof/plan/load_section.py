@@ -10,12 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from surgeproof.errors import UsageError
-from surgeproof.load.arrivals import ARRIVAL_KINDS, Parameter, validate_part
-from surgeproof.model.plan import ArrivalPart, Load, Phase
-from surgeproof.plan.nodes import ListNode, MappingNode, Node, Place, ScalarNode, kind_of
-from surgeproof.plan.section import Section, find_file
+from surgeproof.model.plan import Load, Phase, Timeouts
+from surgeproof.plan.arrival_section import ArrivalReader, KeptFile
+from surgeproof.plan.nodes import ListNode, Place
+from surgeproof.plan.section import Section
 from surgeproof.slo.nearest import unknown_word
-from surgeproof.units import parse_duration, parse_rate
+from surgeproof.units import format_duration
 
 __all__ = ["ENGINES", "UNITS", "check_name", "read_load"]
 
@@ -23,6 +23,9 @@ ENGINES = ("locust", "k6")
 UNITS = ("request", "session")
 _DEFAULT_MIX = "default"
 _DEFAULT_LATE_AFTER_S = 0.01
+# What a generator process may be told to hold, and how many of them a plan may ask for. A process
+# has no more ports to one address than 64511, and no machine has more cores than this.
+_BOUNDS = {"connections": 64_511, "max_in_flight": 1_000_000, "workers": 256}
 _SUFFIXES = {"locust": ".py", "k6": ".js"}
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -40,8 +43,11 @@ def check_name(text: str) -> str:
     return text
 
 
-def read_load(section: Section | None, plan_file: Path) -> Load | None:
-    """Return the load, or None if it is not whole enough for a schedule."""
+def read_load(section: Section | None, plan_file: Path, kept: list[KeptFile]) -> Load | None:
+    """Return the load, or None if it is not whole enough for a schedule.
+
+    What the arrivals were read or fetched from is added to ``kept``.
+    """
     if section is None:
         return None
     noted = len(section.mistakes.found)
@@ -49,7 +55,9 @@ def read_load(section: Section | None, plan_file: Path) -> Load | None:
     unit = section.choice("unit", "unit", UNITS) or UNITS[0]
     mixes = _read_mixes(section, plan_file)
     late_after_s = section.duration("late_after", positive=True)
-    phases = _read_phases(section, mixes)
+    bounds = {name: _read_bound(section, name) for name in _BOUNDS}
+    timeouts = _read_timeouts(section)
+    phases = _read_phases(section, mixes, ArrivalReader(plan_file, kept))
     is_whole = len(section.mistakes.found) == noted
     # A missing scenario file is a mistake, but leaves the arrivals as known as ever.
     file = section.file("file", plan_file, required=True)
@@ -68,6 +76,42 @@ def read_load(section: Section | None, plan_file: Path) -> Load | None:
         phases=phases,
         mixes=mixes or MappingProxyType({}),
         late_after_s=_DEFAULT_LATE_AFTER_S if late_after_s is None else late_after_s,
+        timeouts=timeouts,
+        **{name: value for name, value in bounds.items() if value is not None},
+    )
+
+
+def _read_bound(section: Section, name: str) -> int | None:
+    value = section.whole(name)
+    highest = _BOUNDS[name]
+    if value is not None and not 1 <= value <= highest:
+        section.wrong(name, f"{value} is out of bounds; accepted: 1 to {highest}")
+        return None
+    return value
+
+
+def _read_timeouts(section: Section) -> Timeouts:
+    """Return the timeouts; those that are absent or wrong at their defaults."""
+    inner = section.section("timeouts")
+    if inner is None:
+        return Timeouts()
+    total_s = inner.duration("total", positive=True)
+    # Only the total bounds a silence that nobody set a bound for.
+    default = Timeouts() if total_s is None else Timeouts(read_s=total_s, total_s=total_s)
+    connect_s = inner.duration("connect", positive=True)
+    read_s = inner.duration("read", positive=True)
+    for name, value in (("connect", connect_s), ("read", read_s)):
+        if value is not None and value > default.total_s:
+            inner.wrong(
+                name,
+                f"{format_duration(value)} is more than the total of "
+                f"{format_duration(default.total_s)}, which ends the attempt before",
+            )
+    inner.finish()
+    return Timeouts(
+        connect_s=min(default.connect_s, default.total_s) if connect_s is None else connect_s,
+        read_s=default.read_s if read_s is None else read_s,
+        total_s=default.total_s,
     )
 
 
@@ -106,14 +150,14 @@ def _is_weight(value: object) -> bool:
     )
 
 
-def _read_phases(section: Section, mixes: Mixes | None) -> tuple[Phase, ...]:
+def _read_phases(section: Section, mixes: Mixes | None, reader: ArrivalReader) -> tuple[Phase, ...]:
     phases: list[Phase] = []
     start_s = 0.0
     for part in section.sections("phases", required=True):
         name = part.parsed("name", check_name, required=True) or ""
         duration_s = part.duration("duration", required=True, positive=True)
         mix = _read_mix_name(part, mixes)
-        arrivals = _read_arrivals(part, duration_s)
+        arrivals = reader.read(part, duration_s)
         part.finish()
         if name in {phase.name for phase in phases}:
             part.wrong("name", f"{name!r} is there twice; accepted: each phase once")
@@ -138,68 +182,3 @@ def _read_mix_name(part: Section, mixes: Mixes | None) -> str:
         else:
             part.wrong("mix", f"{text!r} cannot be looked up: load.mix names no file of mixes")
     return text
-
-
-def _read_arrivals(part: Section, duration_s: float | None) -> tuple[ArrivalPart, ...]:
-    node = part.get("arrivals", required=True)
-    if node is None:
-        return ()
-    base = part.key("arrivals")
-    if isinstance(node, ListNode):
-        listed = [(f"{base}[{index}]", item) for index, item in enumerate(node.items)]
-    else:
-        listed = [(base, node)]
-    if not listed:
-        part.wrong("arrivals", f"is empty; accepted: one of {', '.join(ARRIVAL_KINDS)}")
-    read = [_read_part(part, path, item, duration_s) for path, item in listed]
-    return tuple(arrival for arrival in read if arrival is not None)
-
-
-def _read_part(
-    part: Section, path: str, node: Node, duration_s: float | None
-) -> ArrivalPart | None:
-    mistakes = part.mistakes
-    if not isinstance(node, MappingNode) or len(node.entries) != 1:
-        message = f"found {kind_of(node)}, accepted: one of {', '.join(ARRIVAL_KINDS)} with its "
-        mistakes.add(node.place, path, message + "parameters")
-        return None
-    (kind, (place, body)) = next(iter(node.entries.items()))
-    if kind not in ARRIVAL_KINDS:
-        mistakes.add(place, path, unknown_word("arrival kind", kind, ARRIVAL_KINDS))
-        return None
-    section = Section(body, f"{path}.{kind}", mistakes)
-    noted = len(mistakes.found)
-    numbers: dict[str, float] = {}
-    texts: dict[str, str] = {}
-    for name, parameter in ARRIVAL_KINDS[kind].parameters.items():
-        if parameter.unit == "path":
-            text = section.text(name, required=parameter.required)
-            if text is not None and find_file(text, Path(place.file)) is None:
-                section.wrong(name, f"there is no file {text!r}")
-            texts.update({} if text is None else {name: text})
-        else:
-            value = _read_parameter(section, name, parameter)
-            numbers.update({} if value is None else {name: value})
-    section.finish()
-    if len(mistakes.found) > noted:
-        return None
-    arrival = ArrivalPart(kind, MappingProxyType(numbers), MappingProxyType(texts))
-    if duration_s is not None:
-        for message in validate_part(arrival, duration_s):
-            mistakes.add(section.place, section.path, message)
-    return arrival
-
-
-def _read_parameter(section: Section, name: str, parameter: Parameter) -> float | None:
-    if parameter.unit == "rate":
-        return section.parsed(name, parse_rate, required=parameter.required)
-    if parameter.unit == "duration":
-        return section.parsed(name, parse_duration, required=parameter.required)
-    node = section.get(name, required=parameter.required)
-    if node is None:
-        return None
-    value = node.value if isinstance(node, ScalarNode) else None
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    section.wrong(name, f"found {kind_of(node)}, accepted: a number")
-    return None

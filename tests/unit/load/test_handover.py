@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,7 +20,7 @@ from surgeproof.load.handover import (
     write_start,
 )
 from surgeproof.load.locust_process import generator_environment, locust_command
-from surgeproof.model.plan import ArrivalPart, Endpoint, Load, Phase
+from surgeproof.model.plan import ArrivalPart, Endpoint, Load, Phase, Timeouts
 from surgeproof.model.words import Tier
 
 MakeLoad = Callable[..., Load]
@@ -29,7 +30,7 @@ orders = st.builds(
     seed=st.integers(0, 2**63),
     base_url=st.just("http://127.0.0.1:8080"),
     load=st.builds(
-        lambda rate, mixes: Load(
+        lambda rate, mixes, timeouts: Load(
             Path("scenarios/x.py"),
             "locust",
             "request",
@@ -43,9 +44,14 @@ orders = st.builds(
                 ),
             ),
             MappingProxyType({"steady": MappingProxyType(mixes)}),
+            connections=50,
+            max_in_flight=300,
+            workers=2,
+            timeouts=timeouts,
         ),
         st.floats(0, 1e4),
         st.dictionaries(st.text(min_size=1), st.floats(0.1, 10)),
+        st.builds(Timeouts, st.floats(0.1, 9), st.floats(0.1, 9), st.floats(0.1, 9)),
     ),
     endpoints=st.just((Endpoint("GET /a", Tier.T0, 1.0),)),
     t0=st.none() | st.floats(0, 1e9),
@@ -58,6 +64,15 @@ orders = st.builds(
 @given(orders)
 def test_an_order_reads_back_as_it_was_written(order: LoadOrder) -> None:
     assert LoadOrder.from_json(order.to_json()) == order
+
+
+def test_the_bounds_of_a_generator_are_those_of_its_load(make_load: MakeLoad) -> None:
+    load = replace(
+        make_load(("one", 1, [])), connections=5, max_in_flight=9, timeouts=Timeouts(1, 2, 3)
+    )
+    order = LoadOrder(seed=1, base_url="http://h:1", load=load)
+    assert (order.connections, order.max_in_flight) == (5, 9)
+    assert order.request_timeout_s == order.timeouts.total_s == 3
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"load": {}}', '{"load": 1}'])
