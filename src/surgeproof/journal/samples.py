@@ -69,6 +69,11 @@ class BatchWriter:
     def add(self, row: Mapping[str, object]) -> None:
         self._rows.append(row)
 
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write a batch of the writer's schema, after the rows gathered so far."""
+        self.flush()
+        self._stream.write_batch(batch)
+
     def flush(self) -> int:
         """Write the gathered rows and return how many bytes of the file are now whole."""
         if self._rows:

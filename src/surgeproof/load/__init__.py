@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from surgeproof.load.client import Response
+    from surgeproof.load.declared import request
+    from surgeproof.load.feeds import Feed
     from surgeproof.load.journeys import journey
     from surgeproof.load.popularity import Zipf
     from surgeproof.load.user import OpenLoopUser
 
-__all__ = ["OpenLoopUser", "Response", "Zipf", "journey"]
+__all__ = ["Feed", "OpenLoopUser", "Response", "Zipf", "journey", "request"]
 
 
 def __getattr__(name: str) -> object:
     homes = {
+        "Feed": "feeds",
         "OpenLoopUser": "user",
         "Response": "client",
         "Zipf": "popularity",
         "journey": "journeys",
+        "request": "declared",
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,9 @@ import math
 from collections import deque
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["Histogram", "RollingHistogram"]
 
 # Each bucket is 2^(1/64) wide: a quantile is at most 0.55 % away from the value it stands for.
@@ -27,6 +30,16 @@ class Histogram:
         bucket = round(math.log2(max(duration_s, _SMALLEST_S)) * _BUCKETS_PER_OCTAVE)
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
         self.count += 1
+
+    def add_all(self, durations_s: NDArray[np.float64]) -> None:
+        """Count many durations; the same as `add` of each."""
+        if not len(durations_s):
+            return
+        octaves = np.log2(np.maximum(durations_s, _SMALLEST_S))
+        buckets, counts = np.unique(np.rint(octaves * _BUCKETS_PER_OCTAVE), return_counts=True)
+        for bucket, count in zip(buckets.astype(int).tolist(), counts.tolist(), strict=True):
+            self._counts[bucket] = self._counts.get(bucket, 0) + count
+        self.count += len(durations_s)
 
     def merge(self, other: Self) -> None:
         """Count everything that another histogram has counted."""
@@ -53,6 +66,9 @@ class RollingHistogram:
 
     def add(self, duration_s: float) -> None:
         self._seconds[-1].add(duration_s)
+
+    def add_all(self, durations_s: NDArray[np.float64]) -> None:
+        self._seconds[-1].add_all(durations_s)
 
     def next_second(self) -> None:
         """Begin a new second; the oldest leaves the rolling view."""

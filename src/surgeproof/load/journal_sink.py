@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
+import pyarrow as pa
+
 from surgeproof.journal.samples import DROP_SCHEMA, SAMPLE_SCHEMA, BatchWriter
 from surgeproof.load.recorder import DropRow, LedgerRow, SampleRow
 
@@ -37,6 +39,16 @@ class JournalSink:
     def drop(self, row: DropRow) -> None:
         if self._drops is not None:
             self._drops.add(row._asdict())
+
+    def sample_batch(self, batch: pa.RecordBatch) -> None:
+        """Write samples through to the file."""
+        if self._samples is not None:
+            self._samples.write(batch)
+
+    def drop_batch(self, batch: pa.RecordBatch) -> None:
+        """Write dropped arrivals through to the file."""
+        if self._drops is not None:
+            self._drops.write(batch)
 
     def ledger(self, rows: Iterable[LedgerRow]) -> None:
         """Write ledger lines through to the file: they must outlive this process."""

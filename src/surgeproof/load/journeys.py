@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from surgeproof.errors import UsageError
+from surgeproof.load.declared import DeclaredRequest
+from surgeproof.load.http.cookies import CookieJar
 
 __all__ = ["CURRENT_ARRIVAL", "Arrival", "Journey", "journey", "journeys_of"]
 
@@ -19,36 +21,49 @@ _MARK = "surgeproof_journey"
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """A journey's name in mixes, its weight where no mix decides, and the method itself."""
+    """A journey's name in mixes, its weight where no mix decides, and the method itself.
+
+    ``tags`` are those of Locust's own ``@tag``.
+    """
 
     name: str
     weight: float
     run: Callable[[Any], Awaitable[None]]
+    tags: frozenset[str] = frozenset()
 
 
 class Arrival:
     """One entry of the schedule while it is under way.
 
     ``next_intended`` is when its next step should start (CLOCK_MONOTONIC): for the first step
-    the schedule's moment, then the end of the step before plus its think time. ``late_s`` is how
-    far behind the schedule the first step really started, None until it has.
+    the schedule's moment, then the end of the step before plus its think time. ``was_sent`` says
+    that its first request went to the network. ``cookies`` is the session's jar, once it has one.
     """
 
-    __slots__ = ("_random", "_seed", "index", "journey", "late_s", "next_intended", "phase", "step")
+    __slots__ = (
+        "_random",
+        "_seed",
+        "cookies",
+        "index",
+        "journey",
+        "next_intended",
+        "phase_index",
+        "step",
+        "was_sent",
+    )
 
-    def __init__(self, index: int, intended: float, phase: str, journey: str, seed: int) -> None:
+    def __init__(
+        self, index: int, intended: float, phase_index: int, journey: str, seed: int
+    ) -> None:
         self.index = index
         self.next_intended = intended
-        self.phase = phase
+        self.phase_index = phase_index
         self.journey = journey
         self.step = 0
-        self.late_s: float | None = None
+        self.was_sent = False
+        self.cookies: CookieJar | None = None
         self._seed = seed
         self._random: random.Random | None = None
-
-    @property
-    def was_sent(self) -> bool:
-        return self.late_s is not None
 
     @property
     def random(self) -> random.Random:
@@ -76,22 +91,28 @@ def journey(name: str, *, weight: float = 1.0) -> Callable[[Method], Method]:
     return mark
 
 
-def journeys_of(user_class: type) -> Mapping[str, Journey]:
-    """Return the journeys of a class and its bases, by name.
+def journeys_of(user_class: type) -> Mapping[str, Journey | DeclaredRequest]:
+    """Return the journeys and declared requests of a class and its bases, by name.
 
     Raises:
         UsageError: there is none, or two have one name.
     """
-    found: dict[str, Journey] = {}
+    found: dict[str, Journey | DeclaredRequest] = {}
     for attribute in dir(user_class):
-        method = getattr(user_class, attribute, None)
-        mark = getattr(method, _MARK, None)
-        if mark is None or method is None:
+        value = getattr(user_class, attribute, None)
+        mark = getattr(value, _MARK, None)
+        if isinstance(value, DeclaredRequest):
+            each: Journey | DeclaredRequest = value
+        elif mark is not None and value is not None:
+            tags = frozenset(getattr(value, "locust_tag_set", ()))
+            each = Journey(*mark, value, tags)
+        else:
             continue
-        name, weight = mark
-        if name in found:
-            raise UsageError(f"{user_class.__name__} has two journeys named {name!r}")
-        found[name] = Journey(name, weight, method)
+        if each.name in found:
+            raise UsageError(f"{user_class.__name__} has two journeys named {each.name!r}")
+        found[each.name] = each
     if not found:
-        raise UsageError(f"{user_class.__name__} has no method marked with @journey")
+        raise UsageError(
+            f"{user_class.__name__} has no method marked with @journey, and no request(…)"
+        )
     return found

@@ -27,6 +27,9 @@ class Judgement:
     detail: str = ""
 
 
+_FULL = Judgement(Outcome.FULL, "", "")
+
+
 def judge(
     response: RawResponse,
     *,
@@ -39,6 +42,8 @@ def judge(
     returns None or what is wrong, and is only asked about an answer that would be good.
     """
     status = response.status
+    if 200 <= status < 300 and check is None and _is_plain(response):
+        return _FULL
     is_expected = status in expected
     if not is_expected and not 200 <= status < 400:
         if status in {429, 503} and find_header(response, b"retry-after") is not None:
@@ -49,6 +54,11 @@ def judge(
     if complaint is not None:
         return Judgement(Outcome.WRONG, "check", degraded, complaint)
     return Judgement(Outcome.DEGRADED if degraded else Outcome.FULL, "", degraded)
+
+
+def _is_plain(response: RawResponse) -> bool:
+    """Return whether nothing about an answer could say that it is degraded (most are so)."""
+    return not response.marks and b'"degraded"' not in response.body
 
 
 def find_header(response: RawResponse, name: bytes) -> str | None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from surgeproof.load.histogram import RollingHistogram
-from surgeproof.load.recorder import SampleRow
+from surgeproof.load.recorder import OUTCOMES, SampleRow
+from surgeproof.model.words import Outcome
 
 __all__ = ["Counts", "Pulse"]
+
+_BAD = [OUTCOMES.index(outcome) for outcome in (Outcome.ERROR, Outcome.WRONG)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,16 @@ class Pulse:
         self._errors += row.outcome in {"error", "wrong"}
         if row.end_s is not None:
             self._response.add(row.end_s - row.intended_s)
+
+    def rows(self, rows: NDArray[np.void]) -> None:
+        """Count many attempts (`surgeproof.load.recorder.SAMPLE_ROW`) and the lag of arrivals."""
+        self._requests += len(rows)
+        self._errors += int(np.count_nonzero(np.isin(rows["outcome"], _BAD)))
+        response_s = rows["end_s"] - rows["intended_s"]
+        self._response.add_all(response_s[~np.isnan(response_s)])
+        first = rows[(rows["step"] == 1) & (rows["attempt"] == 1)]
+        lag_s = first["start_s"] - first["intended_s"]
+        self._lag.add_all(lag_s[~np.isnan(lag_s)])
 
     def lag(self, lag_s: float) -> None:
         """Count how late an arrival started."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surgeproof.errors import UsageError
-from surgeproof.load.arrivals import arrival_times
+from surgeproof.load.arrivals import MOST_ARRIVALS, Arrivals
 from surgeproof.model.plan import Load, Phase, Window
 
 __all__ = ["Schedule", "build_schedule"]
@@ -53,6 +53,19 @@ class Schedule:
         digest.update("\n".join((*(phase.name for phase in self.phases), "")).encode())
         digest.update("\n".join(self.journeys).encode())
         return digest.hexdigest()
+
+    def slots(self, index: int, count: int) -> NDArray[np.int64]:
+        """Return the places of shard ``index`` of ``count`` in the arrays, in order.
+
+        Shards are dealt in turn (``index``, ``index + count``, …): together they hold each arrival
+        once, and each has its even part of every moment.
+
+        Raises:
+            UsageError: there is no such shard.
+        """
+        if not 0 <= index < count:
+            raise UsageError(f"shard {index} of {count}; accepted: 0 to the number of shards - 1")
+        return np.arange(index, len(self.times_s), count, dtype=np.int64)
 
     def expected(self, name: str | None = None, window: Window | None = None) -> int:
         """Return how many arrivals of a request (None: of all) a window holds.
@@ -99,15 +112,21 @@ def build_schedule(load: Load, seed: int) -> Schedule:
     """Return the schedule of a load: a pure function of its phases, mixes and the seed.
 
     Raises:
-        UsageError: an arrival part is not valid, a phase names a mix that does not exist, or
-            there is not a single arrival.
+        UsageError: an arrival part is not valid, a phase names a mix that does not exist, there
+            is not a single arrival, or more than `MOST_ARRIVALS`.
     """
+    every = [Arrivals(phase.arrivals, phase.duration_s) for phase in load.phases]
+    count = sum(each.expected(0.0, each.duration_s) for each in every)
+    if count > MOST_ARRIVALS:
+        raise UsageError(
+            f"the phases make {count:.3g} arrivals; accepted: {MOST_ARRIVALS:,} at most"
+        )
     journeys = tuple(sorted({name for mix in load.mixes.values() for name in mix}))
     times: list[NDArray[np.float64]] = []
     phases: list[NDArray[np.int16]] = []
     picks: list[NDArray[np.int16]] = []
     for number, phase in enumerate(load.phases):
-        moments = arrival_times(phase.arrivals, phase.duration_s, (seed, _ARRIVALS, number))
+        moments = every[number].times((seed, _ARRIVALS, number))
         times.append(_on_grid(phase, moments))
         phases.append(np.full(len(moments), number, dtype=np.int16))
         if not journeys:
@@ -139,8 +158,13 @@ def _on_grid(phase: Phase, moments: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     first = round(phase.start_s * 1e9)
     end = round((phase.start_s + phase.duration_s) * 1e9)
-    ticks = np.round((moments + phase.start_s) * 1e9).astype(np.int64)
-    return np.clip(ticks, first, end - 1) / 1e9
+    # Whole nanoseconds are exact in a float for a hundred days; each step works in place.
+    ticks = moments + phase.start_s
+    ticks *= 1e9
+    np.rint(ticks, out=ticks)
+    np.clip(ticks, first, end - 1, out=ticks)
+    ticks /= 1e9
+    return ticks
 
 
 def _pick(

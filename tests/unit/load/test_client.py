@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import nan
 
 import pytest
 
 from surgeproof.load.client import Client, ClientSettings, Response
-from surgeproof.load.http import Attempt, RawResponse, TransportError
+from surgeproof.load.http import Attempt, Origin, RawResponse, RequestEncoder, TransportError
 from surgeproof.load.journeys import CURRENT_ARRIVAL, Arrival
 from surgeproof.load.recorder import Recorder, SampleRow
+from surgeproof.model.plan import Timeouts
 from surgeproof.model.words import Outcome
 
 T0 = 1000.0
@@ -25,27 +26,26 @@ class CannedSender:
 
     def __init__(self, *results: Outcomes) -> None:
         self.results = list(results)
-        self.sent: list[tuple[str, str, dict[str, str], bytes]] = []
-        self.reused = False
+        self.sent: list[bytes] = []
         self.start, self.service_s = T0 + 5.0, 0.25
 
     async def attempt(
         self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes,
+        data: bytes,
         *,
-        timeout_s: float,
         attempt: Attempt,
+        is_head: bool = False,
+        limits: Timeouts | None = None,
+        **_options: object,
     ) -> RawResponse:
-        self.sent.append((method, path, dict(headers), body))
+        self.sent.append(data)
+        self.limits = limits
         result = self.results.pop(0)
         attempt.start = self.start
         if isinstance(result, TransportError) and result.kind == "queue_timeout":
             attempt.start = nan
             raise result
-        attempt.was_reused, attempt.sent_bytes = self.reused, 10
+        attempt.sent_bytes = 10
         if result is None:
             await asyncio.get_running_loop().create_future()
         attempt.end = self.start = attempt.start + self.service_s
@@ -59,18 +59,14 @@ class CannedSender:
 class Bench:
     def __init__(self, *results: Outcomes, by_journey: bool = True) -> None:
         self.sender = CannedSender(*results)
-        self.recorder = Recorder()
-        settings = ClientSettings(
-            generator=3,
-            headers={"X-Common": "1", "Authorization": "secret"},
-            tiers={"GET /a": "T0"},
-            request_timeout_s=5,
-            late_after_s=0.01,
-            names_by_journey=by_journey,
+        self.recorder = Recorder({"GET /a": "T0"})
+        encoder = RequestEncoder(
+            Origin.parse("http://target"), {"X-Common": "1", "Authorization": "secret"}
         )
-        self.client = Client(self.sender, settings, self.recorder)
+        settings = ClientSettings(Timeouts(1, 2, 5), names_by_journey=by_journey)
+        self.client = Client(self.sender, encoder, settings, self.recorder)
         self.client.t0 = T0
-        self.arrival = Arrival(7, T0 + 4.9, "surge", "GET /a", 1)
+        self.arrival = Arrival(7, T0 + 4.9, 0, "GET /a", 1)
 
     def within_arrival(self, journey: Callable[[Client], object]) -> list[SampleRow]:
         async def travel() -> None:
@@ -78,7 +74,7 @@ class Bench:
             await journey(self.client)  # type: ignore[misc]
 
         asyncio.run(travel())
-        return list(self.recorder.samples)
+        return [self.recorder.row(3, "surge", values) for values in self.recorder.take().tolist()]
 
 
 def test_a_sample_counts_from_the_intended_start_and_on_the_runs_own_axis() -> None:
@@ -94,7 +90,6 @@ def test_a_start_behind_the_schedule_is_late() -> None:
     bench = Bench(FINE)
     bench.within_arrival(lambda client: client.get("/a"))
     assert (bench.recorder.sent, bench.recorder.late) == (1, 1)
-    assert bench.recorder.lags[0] == pytest.approx(0.1)
 
 
 def test_the_second_step_is_intended_at_the_end_of_the_first() -> None:
@@ -131,38 +126,23 @@ def test_a_failure_is_an_answer_with_status_zero_and_a_sample() -> None:
     assert answers[0].is_indefinite
 
 
-@pytest.mark.parametrize("kind", ["closed", "reset"])
-def test_a_stale_connection_is_dialled_again_once_and_both_attempts_are_samples(kind: str) -> None:
-    bench = Bench(TransportError(kind), FINE)
-    bench.sender.reused = True
-    first, second = bench.within_arrival(lambda client: client.get("/a"))
-    assert [(row.attempt, row.outcome) for row in (first, second)] == [(1, "error"), (2, "full")]
-    assert first.intended_s == second.intended_s
-    assert (first.step, second.step) == (1, 1)
-    assert bench.recorder.sent == 1
-
-
-def test_a_post_is_sent_twice_only_under_an_idempotency_key() -> None:
-    bench = Bench(TransportError("closed"))
-    bench.sender.reused = True
-    assert len(bench.within_arrival(lambda client: client.post("/a", json={}))) == 1
-    keyed = Bench(TransportError("closed"), FINE)
-    keyed.sender.reused = True
-    rows = keyed.within_arrival(
-        lambda client: client.post("/a", json={}, headers={"Idempotency-Key": "k"})
-    )
-    assert [row.attempt for row in rows] == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("kind", "reused"),
-    [("closed", False), ("timeout", True), ("refused", False)],
-    ids=["a new connection broke", "no answer in time", "refused"],
-)
-def test_other_failures_are_not_tried_again(kind: str, reused: bool) -> None:
+@pytest.mark.parametrize("kind", ["closed", "reset", "timeout", "refused"])
+def test_nothing_is_sent_twice(kind: str) -> None:
     bench = Bench(TransportError(kind))
-    bench.sender.reused = reused
-    assert len(bench.within_arrival(lambda client: client.get("/a"))) == 1
+    (row,) = bench.within_arrival(lambda client: client.get("/a"))
+    assert (row.attempt, row.outcome, row.error_kind) == (1, "error", kind)
+
+
+def test_a_requests_own_limit_takes_the_place_of_the_plans() -> None:
+    bench = Bench(FINE, FINE)
+
+    async def journey(client: Client) -> None:
+        await client.get("/a")
+        assert bench.sender.limits is None
+        await client.get("/a", timeout_s=0.5)
+
+    bench.within_arrival(journey)
+    assert bench.sender.limits == Timeouts(connect_s=0.5, read_s=2, total_s=0.5)
 
 
 def test_a_request_cut_off_by_the_end_of_the_run_is_an_unfinished_sample() -> None:
@@ -191,7 +171,7 @@ def test_requests_outside_of_an_arrival_are_not_counted() -> None:
     bench = Bench(FINE)
     answer = asyncio.run(bench.client.get("/login"))
     assert answer.json() == {"id": 1}
-    assert not bench.recorder.samples
+    assert not bench.recorder.packed
 
 
 @pytest.mark.parametrize(
@@ -220,8 +200,10 @@ def test_a_requests_own_header_replaces_the_common_one_in_any_case() -> None:
     bench.within_arrival(
         lambda client: client.post("/a", json={"x": 1}, headers={"authorization": "mine"})
     )
-    _, _, headers, body = bench.sender.sent[0]
-    assert headers["authorization"] == "mine"
-    assert "Authorization" not in headers
-    assert headers["X-Common"] == "1"
-    assert (headers["Content-Type"], body) == ("application/json", b'{"x":1}')
+    head, _, body = bench.sender.sent[0].partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert b"authorization: mine" in lines
+    assert b"Authorization: secret" not in lines
+    assert b"X-Common: 1" in lines
+    assert b"Content-Type: application/json" in lines
+    assert body == b'{"x":1}'

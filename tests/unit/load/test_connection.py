@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
 from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surgeproof.load.http import Attempt, RawResponse, TransportError
+from surgeproof.load.http import RawResponse, TransportError
 from surgeproof.load.http.connection import MAX_HEAD_BYTES, Connection
 
 CHUNKED = (
@@ -33,23 +32,68 @@ class MemoryTransport:
         self.aborted = True
 
 
+class Answer:
+    """Hears how one exchange ended."""
+
+    def __init__(self) -> None:
+        self.raw: RawResponse | None = None
+        self.error: tuple[str, str] | None = None
+        self.times = 0
+        self.first_byte = self.end = 0.0
+        self.received_bytes = 0
+        self.was_reused = False
+
+    def answered(self, connection: Connection) -> None:
+        self._note(connection)
+        self.raw = RawResponse(
+            connection.status,
+            connection.headers,
+            connection.body,
+            connection.can_keep_alive,
+            connection.marks,
+        )
+
+    def failed(self, connection: Connection | None, kind: str, detail: str) -> None:
+        assert connection is not None
+        self._note(connection)
+        self.error = (kind, detail)
+
+    def done(self) -> bool:
+        return self.times > 0
+
+    def result(self) -> RawResponse:
+        assert self.raw is not None
+        return self.raw
+
+    def _note(self, connection: Connection) -> None:
+        self.times += 1
+        assert self.times == 1
+        self.first_byte, self.end = connection.first_byte, connection.end
+        self.received_bytes = connection.received_bytes
+        self.was_reused = connection.was_reused
+
+
 class Wire:
-    """A connection with a request on its way, and a clock that counts its readings."""
+    """A connection with a request on its way, and a clock that tests move."""
 
     def __init__(self, *, is_head: bool = False) -> None:
         self.lost: list[Connection] = []
+        self.freed: list[Connection] = []
         self.now = 100.0
-        loop = asyncio.get_running_loop()
-        self.connection = Connection(loop, self.lost.append, lambda: self.now)
+        self.connection = Connection(self.freed.append, self.lost.append, lambda: self.now)
         self.transport = MemoryTransport()
         self.connection.connection_made(cast("asyncio.BaseTransport", self.transport))
-        self.attempt = Attempt()
         self.answer = self.ask(is_head=is_head)
 
-    def ask(self, *, is_head: bool = False) -> asyncio.Future[RawResponse]:
-        self.attempt = Attempt()
-        self.answer = self.connection.send(
-            b"GET / HTTP/1.1\r\n\r\n", is_head=is_head, attempt=self.attempt, timeout_s=60
+    def ask(self, *, is_head: bool = False) -> Answer:
+        self.answer = Answer()
+        self.connection.send(
+            b"GET / HTTP/1.1\r\n\r\n",
+            self.answer,
+            now=self.now,
+            deadline=self.now + 60,
+            read_s=10,
+            is_head=is_head,
         )
         return self.answer
 
@@ -57,17 +101,10 @@ class Wire:
         self.connection.data_received(data)
 
     def failure(self) -> str:
-        error = self.answer.exception()
-        assert isinstance(error, TransportError)
-        assert error.kind in TransportError.KINDS
-        return error.kind
-
-
-def run(body: Callable[[], None]) -> None:
-    async def main() -> None:
-        body()
-
-    asyncio.run(main())
+        assert self.answer.error is not None
+        kind = self.answer.error[0]
+        assert kind in TransportError.KINDS
+        return kind
 
 
 @pytest.mark.parametrize(
@@ -76,136 +113,103 @@ def run(body: Callable[[], None]) -> None:
     ids=["chunked", "content length"],
 )
 def test_an_answer_fed_byte_by_byte_is_whole(data: bytes, status: int, body: bytes) -> None:
-    def check() -> None:
-        wire = Wire()
-        for place in range(len(data)):
-            assert not wire.answer.done()
-            wire.feed(data[place : place + 1])
-        response = wire.answer.result()
-        assert (response.status, response.body) == (status, body)
-        assert (b"x-one", b"1") in response.headers
-        assert response.can_keep_alive
-        assert wire.attempt.received_bytes == len(data)
-
-    run(check)
+    wire = Wire()
+    for place in range(len(data)):
+        assert not wire.answer.done()
+        wire.feed(data[place : place + 1])
+    response = wire.answer.result()
+    assert (response.status, response.body) == (status, body)
+    assert (b"x-one", b"1") in response.headers
+    assert response.can_keep_alive
+    assert wire.answer.received_bytes == len(data)
 
 
 @settings(max_examples=50)
 @given(st.lists(st.integers(1, len(CHUNKED) - 1), max_size=6))
 def test_where_an_answer_is_cut_into_packets_does_not_matter(cuts: list[int]) -> None:
-    def check() -> None:
-        wire = Wire()
-        edges = [0, *sorted(set(cuts)), len(CHUNKED)]
-        for start, end in itertools.pairwise(edges):
-            wire.feed(CHUNKED[start:end])
-        assert wire.answer.result().body == b"hello world!"
-
-    run(check)
+    wire = Wire()
+    edges = [0, *sorted(set(cuts)), len(CHUNKED)]
+    for start, end in itertools.pairwise(edges):
+        wire.feed(CHUNKED[start:end])
+    assert wire.answer.result().body == b"hello world!"
 
 
 def test_first_byte_and_end_are_taken_from_the_socket_not_from_the_reader() -> None:
-    def check() -> None:
-        wire = Wire()
-        wire.now = 101.0
-        wire.feed(SIZED[:1])
-        wire.now = 103.0
-        wire.feed(SIZED[1:])
-        wire.now = 999.0
-        assert (wire.attempt.first_byte, wire.attempt.end) == (101.0, 103.0)
-
-    run(check)
+    wire = Wire()
+    wire.now = 101.0
+    wire.feed(SIZED[:1])
+    wire.now = 103.0
+    wire.feed(SIZED[1:])
+    wire.now = 999.0
+    assert (wire.answer.first_byte, wire.answer.end) == (101.0, 103.0)
 
 
 def test_a_connection_serves_one_request_after_another() -> None:
-    def check() -> None:
-        wire = Wire()
-        wire.feed(SIZED)
-        first = wire.attempt
-        second = wire.ask()
-        wire.feed(CHUNKED)
-        assert second.result().body == b"hello world!"
-        assert (first.was_reused, wire.attempt.was_reused) == (False, True)
-        assert wire.attempt.received_bytes == len(CHUNKED)
-
-    run(check)
+    wire = Wire()
+    wire.feed(SIZED)
+    first = wire.answer
+    second = wire.ask()
+    wire.feed(CHUNKED)
+    assert second.result().body == b"hello world!"
+    assert (first.was_reused, wire.answer.was_reused) == (False, True)
+    assert wire.answer.received_bytes == len(CHUNKED)
 
 
 def test_an_answer_to_head_has_no_body_whatever_its_length_says() -> None:
-    def check() -> None:
-        wire = Wire(is_head=True)
-        wire.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
-        assert wire.answer.result().body == b""
-        second = wire.ask()
-        wire.feed(SIZED)
-        assert second.result().body == b"body"
-
-    run(check)
+    wire = Wire(is_head=True)
+    wire.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+    assert wire.answer.result().body == b""
+    second = wire.ask()
+    wire.feed(SIZED)
+    assert second.result().body == b"body"
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
 def test_an_answer_that_never_has_a_body_ends_with_its_headers(status: bytes) -> None:
-    def check() -> None:
-        wire = Wire()
-        wire.feed(b"HTTP/1.1 " + status + b"\r\nETag: x\r\n\r\n")
-        assert wire.answer.result().can_keep_alive
-
-    run(check)
+    wire = Wire()
+    wire.feed(b"HTTP/1.1 " + status + b"\r\nETag: x\r\n\r\n")
+    assert wire.answer.result().can_keep_alive
 
 
 def test_interim_answers_are_passed_over() -> None:
-    def check() -> None:
-        wire = Wire()
-        wire.feed(b"HTTP/1.1 100 Continue\r\n\r\n")
-        wire.feed(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + SIZED)
-        assert wire.answer.result().status == 201
-
-    run(check)
+    wire = Wire()
+    wire.feed(b"HTTP/1.1 100 Continue\r\n\r\n")
+    wire.feed(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + SIZED)
+    assert wire.answer.result().status == 201
 
 
 def test_a_body_without_a_length_ends_with_the_connection() -> None:
-    def check() -> None:
-        wire = Wire()
-        wire.feed(b"HTTP/1.1 200 OK\r\n\r\nall of ")
-        wire.feed(b"it")
-        assert not wire.answer.done()
-        wire.connection.connection_lost(None)
-        response = wire.answer.result()
-        assert response.body == b"all of it"
-        assert not response.can_keep_alive
-
-    run(check)
+    wire = Wire()
+    wire.feed(b"HTTP/1.1 200 OK\r\n\r\nall of ")
+    wire.feed(b"it")
+    assert not wire.answer.done()
+    wire.connection.connection_lost(None)
+    response = wire.answer.result()
+    assert response.body == b"all of it"
+    assert not response.can_keep_alive
 
 
 def test_connection_close_is_obeyed() -> None:
-    def check() -> None:
-        wire = Wire()
-        wire.feed(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-        assert not wire.answer.result().can_keep_alive
-        assert not wire.connection.is_open
-
-    run(check)
+    wire = Wire()
+    wire.feed(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    assert not wire.answer.result().can_keep_alive
+    assert not wire.connection.is_open
 
 
 def test_bytes_after_a_whole_answer_spoil_the_connection_and_not_the_answer() -> None:
-    def check() -> None:
-        wire = Wire()
-        wire.feed(SIZED + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        response = wire.answer.result()
-        assert response.body == b"body"
-        assert not response.can_keep_alive
-
-    run(check)
+    wire = Wire()
+    wire.feed(SIZED + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    response = wire.answer.result()
+    assert response.body == b"body"
+    assert not response.can_keep_alive
 
 
 def test_bytes_that_nobody_asked_for_close_the_connection() -> None:
-    def check() -> None:
-        wire = Wire()
-        wire.feed(SIZED)
-        wire.feed(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
-        assert not wire.connection.is_open
-        assert wire.transport.aborted
-
-    run(check)
+    wire = Wire()
+    wire.feed(SIZED)
+    wire.feed(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+    assert not wire.connection.is_open
+    assert wire.transport.aborted
 
 
 @pytest.mark.parametrize(
@@ -231,13 +235,10 @@ def test_bytes_that_nobody_asked_for_close_the_connection() -> None:
     ],
 )
 def test_an_answer_that_is_no_http_fails_the_attempt(data: bytes, kind: str) -> None:
-    def check() -> None:
-        wire = Wire()
-        wire.feed(data)
-        assert wire.failure() == kind
-        assert wire.transport.aborted
-
-    run(check)
+    wire = Wire()
+    wire.feed(data)
+    assert wire.failure() == kind
+    assert wire.transport.aborted
 
 
 @pytest.mark.parametrize(
@@ -253,27 +254,67 @@ def test_an_answer_that_is_no_http_fails_the_attempt(data: bytes, kind: str) -> 
 def test_a_connection_that_breaks_fails_the_attempt(
     before: bytes, error: Exception | None, kind: str
 ) -> None:
-    def check() -> None:
-        wire = Wire()
-        if before:
-            wire.feed(before)
-        wire.connection.connection_lost(error)
-        assert wire.failure() == kind
-        assert wire.lost == [wire.connection]
-        assert wire.attempt.end == 100.0
-
-    run(check)
+    wire = Wire()
+    if before:
+        wire.feed(before)
+    wire.connection.connection_lost(error)
+    assert wire.failure() == kind
+    assert wire.lost == [wire.connection]
+    assert wire.answer.end == 100.0
 
 
 @settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_no_bytes_whatever_raise_out_of_the_connection(data: bytes) -> None:
-    def check() -> None:
-        wire = Wire()
-        wire.feed(b"HTTP/1.1 200 OK\r\n" + data)
-        wire.connection.connection_lost(None)
-        assert wire.answer.done()
-        if wire.answer.exception() is not None:
-            wire.failure()
+    wire = Wire()
+    wire.feed(b"HTTP/1.1 200 OK\r\n" + data)
+    wire.connection.connection_lost(None)
+    assert wire.answer.done()
+    if wire.answer.error is not None:
+        wire.failure()
 
-    run(check)
+
+def test_an_answer_says_which_of_its_headers_ask_for_more_work() -> None:
+    wire = Wire()
+    wire.feed(b"HTTP/1.1 200 OK\r\nDegraded: feed\r\nX: y\r\nContent-Length: 0\r\n\r\n")
+    assert wire.answer.result().marks == {b"degraded"}
+    second = wire.ask()
+    wire.feed(SIZED)
+    assert second.result().marks == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("after_s", "kind"),
+    [(9.9, None), (10.0, "read_timeout"), (60.0, "timeout")],
+    ids=["still in time", "silence", "too long in all"],
+)
+def test_a_request_expires_by_silence_or_in_all(after_s: float, kind: str | None) -> None:
+    wire = Wire()
+    wire.connection.expire_if_due(100.0 + after_s)
+    assert wire.answer.done() == (kind is not None)
+    if kind is not None:
+        assert wire.failure() == kind
+        assert wire.transport.aborted
+        assert wire.freed == [wire.connection]
+
+
+def test_bytes_that_arrive_put_the_read_limit_off_but_not_the_total_one() -> None:
+    wire = Wire()
+    for second in range(9, 60, 9):
+        wire.now = 100.0 + second
+        wire.feed(SIZED[second // 9 - 1 : second // 9])
+        wire.connection.expire_if_due(wire.now)
+        assert not wire.answer.done()
+    wire.connection.expire_if_due(160.0)
+    assert wire.failure() == "timeout"
+
+
+def test_a_connection_that_ended_before_fails_without_a_byte_sent() -> None:
+    wire = Wire()
+    wire.feed(SIZED)
+    written = wire.transport.written
+    wire.connection.connection_lost(None)
+    wire.ask()
+    assert wire.failure() == "closed"
+    assert wire.connection.sent_bytes == 0
+    assert wire.transport.written == written

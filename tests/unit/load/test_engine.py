@@ -17,13 +17,13 @@ from surgeproof.load.http import Attempt, RawResponse
 from surgeproof.load.journeys import journey, journeys_of
 from surgeproof.load.recorder import Recorder
 from surgeproof.load.schedule import build_schedule
-from surgeproof.model.plan import ArrivalPart, Load
+from surgeproof.model.plan import ArrivalPart, Load, Timeouts
 
 MakeLoad = Callable[..., Load]
 
 
 class InstantSender:
-    async def attempt(self, *_request: object, timeout_s: float, attempt: Attempt) -> RawResponse:
+    async def attempt(self, _data: bytes, *, attempt: Attempt, **_options: object) -> RawResponse:
         attempt.start = attempt.end = time.monotonic()
         return RawResponse(200, [], b"", can_keep_alive=True)
 
@@ -57,11 +57,16 @@ class Scenario:
         await asyncio.get_running_loop().create_future()
 
 
+# What of an engine's settings is its load's, all else being the order's.
+BOUNDS = {"connections", "max_in_flight", "timeouts"}
+
+
 @pytest.fixture
 def make_engine(make_load: MakeLoad) -> Callable[..., tuple[Engine, Recorder]]:
     def make(name: str, **changes: object) -> tuple[Engine, Recorder]:
         part = ArrivalPart("constant", {"rate": 50})
         load = make_load(("one", 2, [part]), mixes={"default": {name: 1.0}})
+        load = replace(load, **{key: changes.pop(key) for key in BOUNDS & changes.keys()})  # type: ignore[arg-type]
         order = LoadOrder(seed=1, base_url="http://127.0.0.1:1", load=load, t0=0.0)
         order = replace(order, **changes)  # type: ignore[arg-type]
         setup = EngineSetup(build_schedule(load, 1), journeys_of(Scenario), {})
@@ -76,9 +81,11 @@ def test_every_overdue_arrival_is_sent_at_once_and_counted_late(
 ) -> None:
     engine, recorder = make_engine("sends")
     engine.run()
+    rows = recorder.take()
     assert (engine.due, recorder.sent, recorder.completed, recorder.dropped) == (100, 100, 100, 0)
     assert recorder.late == 100
-    assert len(recorder.samples) == len(recorder.ledger) == 100
+    assert len(rows) == len(recorder.ledger) == 100
+    assert sorted(rows["session"].tolist()) == list(range(100))
 
 
 def test_arrivals_beyond_the_bound_are_dropped_and_none_is_lost(
@@ -86,8 +93,9 @@ def test_arrivals_beyond_the_bound_are_dropped_and_none_is_lost(
 ) -> None:
     engine, recorder = make_engine("sends", max_in_flight=30)
     engine.run()
-    assert (recorder.sent, recorder.dropped, len(recorder.drops)) == (30, 70, 70)
-    assert {(drop.name, drop.phase) for drop in recorder.drops} == {("sends", "one")}
+    sent, dropped = recorder.take()["session"].tolist(), recorder.take_drops().tolist()
+    assert (recorder.sent, recorder.dropped, len(dropped)) == (30, 70, 70)
+    assert sorted([*sent, *dropped]) == list(range(100))
     assert recorder.in_flight == 0
 
 
@@ -97,6 +105,7 @@ def test_a_journey_that_sends_nothing_is_a_dropped_arrival(
 ) -> None:
     engine, recorder = make_engine(name)
     engine.run()
+    assert not len(recorder.take())
     assert (recorder.sent, recorder.dropped) == (0, 100)
 
 
@@ -112,10 +121,10 @@ def test_a_journey_that_raises_is_reported_and_stops_no_other(
 def test_arrivals_that_never_end_are_cut_off_after_the_timeout(
     make_engine: Callable[..., tuple[Engine, Recorder]],
 ) -> None:
-    engine, recorder = make_engine("hangs", request_timeout_s=0.05)
+    engine, recorder = make_engine("hangs", timeouts=Timeouts(total_s=0.05))
     engine.run()
     assert engine.is_done
-    assert (recorder.sent, recorder.in_flight) == (100, 0)
+    assert (len(recorder.take()), recorder.in_flight) == (100, 0)
 
 
 def test_a_stop_before_the_start_sends_nothing(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import nan
 from typing import ClassVar
 
@@ -28,14 +27,28 @@ class Attempt:
         self.was_reused = False
 
 
-@dataclass(slots=True)
 class RawResponse:
-    """A complete answer; header names are in lower case."""
+    """A complete answer; header names are in lower case, ``marks`` those that ask for more work.
 
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-    can_keep_alive: bool
+    ``marks`` holds the names among `surgeproof.load.http.connection.MARKED` that were seen, so
+    that nobody has to search the headers of an answer for what is not there.
+    """
+
+    __slots__ = ("body", "can_keep_alive", "headers", "marks", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        can_keep_alive: bool,
+        marks: frozenset[bytes] | set[bytes] | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.can_keep_alive = can_keep_alive
+        self.marks = frozenset(name for name, _ in headers) if marks is None else marks
 
 
 class TransportError(Exception):
@@ -52,11 +65,16 @@ class TransportError(Exception):
         "dns",
         "tls",
         "descriptors",  # this process has no file descriptor left
+        "ports",  # this machine has no local port left
+        "read_timeout",  # sent, and silence for too long: what happened is unknown
         "timeout",  # sent, and no complete answer in time: what happened is unknown
         "reset",
         "closed",  # the other side ended the connection before the answer was whole
         "protocol",  # the answer is no HTTP/1.1
         "too_large",
+        "redirects",  # a redirect led in a circle, or to too many places
+        "redirect_refused",  # a redirect led away from the target
+        "body",  # the request's own streamed body could not be made
         "unfinished",  # the run ended first
     )
 

@@ -5,66 +5,162 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import cast
+from math import inf, nan
+from typing import Protocol, cast
 
 import httptools
 
-from surgeproof.load.http.attempt import Attempt, RawResponse, TransportError
-
-__all__ = ["Connection"]
+__all__ = ["MARKED", "Connection", "Exchange"]
 
 # Answers beyond these are refused: a runaway server must not fill the generator's memory.
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
+# Headers that ask for more work than handing an answer over; most answers have none of them.
+MARKED = frozenset({b"content-encoding", b"degraded", b"retry-after", b"set-cookie"})
+_NO_MARKS: frozenset[bytes] = frozenset()
+
+
+class Exchange(Protocol):
+    """Who sent the request that is under way; told once how it ended.
+
+    The connection's public attributes describe the exchange while a call lasts, and no longer:
+    afterwards the connection serves somebody else.
+    """
+
+    def answered(self, connection: Connection) -> None:
+        """Take the whole answer."""
+        ...
+
+    def failed(self, connection: Connection | None, kind: str, detail: str) -> None:
+        """There is no whole answer; ``kind`` is one of `TransportError.KINDS`."""
+        ...
 
 
 class Connection(asyncio.Protocol):
     """A protocol for one request at a time; belongs to one event loop.
 
-    ``on_lost`` is called once when the connection has ended, for whatever reason.
+    ``on_free`` is called after each exchange, whether or not the connection is still open;
+    ``on_lost`` once, when it has ended. Times are CLOCK_MONOTONIC seconds. ``ticket`` is the
+    exchange's own.
     """
+
+    __slots__ = (
+        "_can_keep_alive",
+        "_has_answered",
+        "_has_head",
+        "_head_bytes",
+        "_is_complete",
+        "_is_head",
+        "_is_spent",
+        "_is_too_large",
+        "_monotonic",
+        "_on_free",
+        "_on_lost",
+        "_parser",
+        "_read_s",
+        "_transport",
+        "body_bytes",
+        "body_parts",
+        "deadline",
+        "end",
+        "exchange",
+        "first_byte",
+        "headers",
+        "heard",
+        "is_open",
+        "is_writable",
+        "marks",
+        "received_bytes",
+        "sent_bytes",
+        "status",
+        "ticket",
+        "wake_writer",
+        "was_reused",
+    )
+    _can_keep_alive: bool
+    _has_head: bool
+    _is_complete: bool
+    _is_spent: bool
+    _is_too_large: bool
+    _read_s: float
+    body_bytes: int
+    body_parts: list[bytes]
+    deadline: float
+    end: float
+    first_byte: float
+    headers: list[tuple[bytes, bytes]]
+    heard: float
+    marks: frozenset[bytes]
+    received_bytes: int
+    sent_bytes: int
+    status: int
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        on_free: Callable[[Connection], None],
         on_lost: Callable[[Connection], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._loop = loop
-        self._on_lost = on_lost
-        self._monotonic = monotonic
+        self._on_free, self._on_lost, self._monotonic = on_free, on_lost, monotonic
         self._transport: asyncio.WriteTransport | None = None
         self._parser: httptools.HttpResponseParser | None = None
-        self._waiter: asyncio.Future[RawResponse] | None = None
-        self._attempt = Attempt()
-        self._is_head = False
+        self._has_answered = False
         self.is_open = False
-        self.has_answered = False
-        self._begin_message()
+        self.exchange: Exchange | None = None
+        self.ticket: object = None
+        self.was_reused = False
+        self.is_writable = True
+        self.wake_writer: Callable[[], None] | None = None
+        self._is_head = False
+        self._begin(0, inf, inf, nan)
 
-    # -- for the pool and the transport ---------------------------------------------------------
+    # -- for the pool and whoever sends -----------------------------------------------------------
 
     def send(
-        self, data: bytes, *, is_head: bool, attempt: Attempt, timeout_s: float
-    ) -> asyncio.Future[RawResponse]:
-        """Write a request; the future holds the answer or a `TransportError`.
-
-        ``timeout_s`` ends the wait for the whole answer; the connection is then closed.
-        """
-        waiter: asyncio.Future[RawResponse] = self._loop.create_future()
-        if self._transport is None or not self.is_open:
-            waiter.set_exception(TransportError("closed", "the connection had ended before"))
-            return waiter
+        self,
+        data: bytes,
+        exchange: Exchange,
+        *,
+        now: float,
+        deadline: float,
+        read_s: float,
+        is_head: bool = False,
+    ) -> None:
+        """Write a request. Its exchange hears the end of it, also if the connection is gone."""
+        transport = self._transport
+        self._begin(len(data), deadline, read_s, now)
+        self.exchange = exchange
+        self._is_head = is_head
+        self.was_reused = self._has_answered
+        if transport is None or not self.is_open:
+            self.sent_bytes = 0
+            self._fail("closed", "the connection had ended before")
+            return
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-        self._waiter, self._attempt, self._is_head = waiter, attempt, is_head
-        self._begin_message()
-        alarm = self._loop.call_later(timeout_s, self._expire)
-        waiter.add_done_callback(lambda _: alarm.cancel())
-        attempt.was_reused = self.has_answered
-        attempt.sent_bytes += len(data)
-        self._transport.write(data)
-        return waiter
+        transport.write(data)
+
+    def send_more(self, data: bytes) -> None:
+        """Write a further part of the request that is under way."""
+        if self._transport is not None and self.exchange is not None:
+            self.sent_bytes += len(data)
+            # A request that is still being written is not silence of the server's.
+            self.heard = self._monotonic()
+            self._transport.write(data)
+
+    def expire_if_due(self, now: float) -> None:
+        """Fail the request that is under way if one of its limits is over."""
+        if self.exchange is None:
+            return
+        if now >= self.deadline:
+            self._fail("timeout", "no complete answer in time")
+        elif now - self.heard >= self._read_s:
+            self._fail("read_timeout", f"silence for {self._read_s:g}s")
+
+    def cut_off(self) -> None:
+        """Fail the request that is under way, for the run ends."""
+        if self.exchange is not None:
+            self._fail("unfinished", "the run ended first")
 
     def close(self) -> None:
         """End the connection at once; a request that waits fails as ``closed``."""
@@ -72,7 +168,16 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # -- asyncio.Protocol -----------------------------------------------------------------------
+    @property
+    def body(self) -> bytes:
+        parts = self.body_parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    @property
+    def can_keep_alive(self) -> bool:
+        return self._can_keep_alive
+
+    # -- asyncio.Protocol -------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are classes of its own, so there is no type to test for.
@@ -80,17 +185,17 @@ class Connection(asyncio.Protocol):
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
-        attempt = self._attempt
-        if self._waiter is None or self._parser is None:
+        parser = self._parser
+        if self.exchange is None or parser is None:
             # Nobody asked for anything: whatever this is, the next answer could be mistaken.
             self.close()
             return
-        now = self._monotonic()
-        if attempt.received_bytes == 0:
-            attempt.first_byte = now
-        attempt.received_bytes += len(data)
+        self.heard = now = self._monotonic()
+        if not self.received_bytes:
+            self.first_byte = now
+        self.received_bytes += len(data)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail("protocol", "the server switched protocols")
             return
@@ -103,16 +208,25 @@ class Connection(asyncio.Protocol):
             self._can_keep_alive = False
         if self._is_complete:
             self._finish(now)
-        elif not self._has_head and attempt.received_bytes > MAX_HEAD_BYTES:
+        elif not self._has_head and self.received_bytes > MAX_HEAD_BYTES:
             self._fail("protocol", f"headers exceed {MAX_HEAD_BYTES} bytes")
 
     def eof_received(self) -> bool:
         return False
 
+    def pause_writing(self) -> None:
+        self.is_writable = False
+
+    def resume_writing(self) -> None:
+        self.is_writable = True
+        wake, self.wake_writer = self.wake_writer, None
+        if wake is not None:
+            wake()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
-        if self._waiter is not None:
-            if exc is None and self._has_head and self._ends_with_connection:
+        if self.exchange is not None:
+            if exc is None and self._has_head and self._ends_with_connection():
                 self._can_keep_alive = False
                 self._finish(self._monotonic())
             else:
@@ -123,79 +237,91 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._on_lost(self)
 
-    # -- httptools ------------------------------------------------------------------------------
+    # -- httptools --------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         if self._is_complete:
             raise ValueError("a second answer to one request")
-        self._begin_message()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         lower = name.lower()
-        if lower in {b"content-length", b"transfer-encoding"}:
-            self._ends_with_connection = False
-        self._headers.append((lower, value))
+        self.headers.append((lower, value))
+        if self._has_head:
+            # Trailers come after the head, whose size is looked at as it comes.
+            self._head_bytes += len(name) + len(value)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise ValueError(f"trailers exceed {MAX_HEAD_BYTES} bytes")
+        if lower in MARKED:
+            self.marks = self.marks | {lower}
 
     def on_headers_complete(self) -> None:
         if self._parser is None:
             return
-        self._status = self._parser.get_status_code()
-        if 100 <= self._status < 200:
+        status = self._parser.get_status_code()
+        if status < 200:
+            # 100 Continue and 103 Early Hints come before the answer, and are none.
+            self.headers, self.marks = [], _NO_MARKS
             return
+        self.status = status
         self._has_head = True
         if self._is_head:
             self._complete()
             # Whatever the length says, no body follows, and the parser would wait for it.
-            self._parser_is_spent = True
+            self._is_spent = True
 
     def on_body(self, data: bytes) -> None:
-        self._body_bytes += len(data)
-        if self._body_bytes > MAX_BODY_BYTES:
+        self.body_bytes += len(data)
+        if self.body_bytes > MAX_BODY_BYTES:
             self._is_too_large = True
             raise ValueError(f"the body exceeds {MAX_BODY_BYTES} bytes")
-        self._body.append(data)
+        self.body_parts.append(data)
 
     def on_message_complete(self) -> None:
-        # 100 Continue and 103 Early Hints come before the answer, and are none.
         if self._has_head and not self._is_complete:
             self._complete()
 
-    # -- inside ---------------------------------------------------------------------------------
+    # -- inside -----------------------------------------------------------------------------------
 
-    def _begin_message(self) -> None:
-        self._status = 0
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._has_head = False
-        self._is_complete = False
-        self._is_too_large = False
-        self._ends_with_connection = True
-        self._can_keep_alive = False
-        self._parser_is_spent = False
+    def _begin(self, sent_bytes: int, deadline: float, read_s: float, now: float) -> None:
+        self.sent_bytes, self.received_bytes = sent_bytes, 0
+        self.first_byte = self.end = nan
+        self.deadline, self._read_s, self.heard = deadline, read_s, now
+        self.status = 0
+        self.headers = []
+        self.marks = _NO_MARKS
+        self.body_parts = []
+        self.body_bytes = self._head_bytes = 0
+        self._has_head = self._is_complete = self._is_too_large = False
+        self._can_keep_alive = self._is_spent = False
 
     def _complete(self) -> None:
         self._is_complete = True
         self._can_keep_alive = self._parser is not None and self._parser.should_keep_alive()
 
+    def _ends_with_connection(self) -> bool:
+        """Return whether nothing but the connection's end says where the body ends."""
+        return not any(
+            name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers
+        )
+
     def _finish(self, now: float) -> None:
-        waiter, self._waiter = self._waiter, None
-        self._attempt.end = now
-        self.has_answered = True
-        if self._parser_is_spent:
+        exchange, self.exchange = self.exchange, None
+        self.end = now
+        self._has_answered = True
+        if self._is_spent:
             self._parser = None
         if not self._can_keep_alive:
             self.is_open = False
-        if waiter is not None and not waiter.done():
-            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            waiter.set_result(RawResponse(self._status, self._headers, body, self._can_keep_alive))
-
-    def _expire(self) -> None:
-        self._fail("timeout", "no complete answer in time")
+        if exchange is not None:
+            exchange.answered(self)
+        if not self.is_open:
+            self.close()
+        self._on_free(self)
 
     def _fail(self, kind: str, detail: str) -> None:
-        waiter, self._waiter = self._waiter, None
-        self._attempt.end = self._monotonic()
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(TransportError(kind, detail))
+        exchange, self.exchange = self.exchange, None
+        self.end = self._monotonic()
         self.close()
+        if exchange is not None:
+            exchange.failed(self, kind, detail)
+            self._on_free(self)
