@@ -112,6 +112,17 @@ class Prometheus:
                 found.append(Series(tuple(key.label(name) for name in expression.by), points))
         return sorted(found, key=lambda series: series.labels)
 
+    def query_range(
+        self, query: str, start_unix: float, end_unix: float, step_s: float
+    ) -> list[tuple[SeriesKey, list[tuple[float, float]]]]:
+        """Return each series of a query, with its (Unix seconds, value) in order, NaN included.
+
+        Raises:
+            EnvironmentNotReadyError, SurgeproofError: as `instant`.
+        """
+        bounds = {"start": f"{start_unix:.3f}", "end": f"{end_unix:.3f}"}
+        return self._ask_range(query, bounds, f"{step_s:g}")
+
     def panels(self, axis: RunAxis, end_s: float) -> dict[str, list[Series]]:
         """Return the series of each of `PANELS`, by title, up to ``end_s`` of the run.
 

@@ -6,12 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import yaml
 
 from surgeproof.errors import PlanError, UsageError
 from surgeproof.load.schedule import Schedule, build_schedule
 from surgeproof.model.plan import Load, Plan
+from surgeproof.plan.arrival_section import KeptFile
 from surgeproof.plan.fault_section import read_faults
 from surgeproof.plan.gate_section import KnownNames, read_gates
 from surgeproof.plan.load_section import read_load
@@ -90,7 +93,8 @@ class _PlanReader:
         target_section = top.section("target", required=True)
         target, edges = read_target(target_section, self.path, self.environ)
         endpoints = read_endpoints(top)
-        load = read_load(top.section("load", required=True), self.path)
+        kept: list[KeptFile] = []
+        load = read_load(top.section("load", required=True), self.path, kept)
         timeout_s = self._timeout(top, load)
         noted = len(self.mistakes.found)
         faults = read_faults(top, edges, load)
@@ -125,7 +129,8 @@ class _PlanReader:
             guards=guards,
             ledger_kinds=kinds,
             timeout_s=timeout_s,
-            effective=_print_effective(self.root),
+            effective=_print_effective(self.root, kept),
+            arrival_files=MappingProxyType({each.name: each.text for each in kept}),
         )
 
     def _check_toxiproxy(self, top: Section, target: Section | None) -> None:
@@ -182,5 +187,11 @@ def _ledger_kinds(top: Section) -> tuple[str, ...]:
     return tuple(kinds)
 
 
-def _print_effective(root: Node) -> str:
-    return yaml.safe_dump(plain(root), sort_keys=False, allow_unicode=True, width=100)
+def _print_effective(root: Node, kept: Sequence[KeptFile]) -> str:
+    data = plain(root)
+    for file in kept:
+        body: Any = data
+        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", file.key):
+            body = body[int(index) if index else name]
+        file.put_into(body)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)

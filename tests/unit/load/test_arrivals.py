@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from surgeproof.errors import UsageError
 from surgeproof.load.arrivals import ARRIVAL_KINDS, arrival_times, curve_of, validate_part
-from surgeproof.load.curves import LAUNCH_POINTS
+from surgeproof.load.arrivals.bent import LAUNCH_POINTS
 from surgeproof.model.plan import ArrivalPart
 
 PHASE_S = 20.0
@@ -38,7 +38,7 @@ even_parts = st.lists(st.one_of(constant, ramp, burst, launch), min_size=1, max_
 def test_the_expected_count_never_falls(part: ArrivalPart) -> None:
     curve = curve_of(part, PHASE_S)
     at = np.linspace(0, PHASE_S, 1001)
-    assert np.all(np.diff(curve.expected(at)) >= -1e-9)
+    assert np.all(np.diff(curve.reached(at)) >= -1e-9)
     assert np.all(curve.rate(at) >= -1e-9)
 
 
@@ -47,7 +47,7 @@ def test_the_rate_is_the_slope_of_the_expected_count(part: ArrivalPart) -> None:
     curve = curve_of(part, PHASE_S)
     at = np.linspace(0.01, PHASE_S - 0.01, 301)
     step = 1e-5
-    slope = (curve.expected(at + step) - curve.expected(at - step)) / (2 * step)
+    slope = (curve.reached(at + step) - curve.reached(at - step)) / (2 * step)
     np.testing.assert_allclose(slope, curve.rate(at), atol=0.2, rtol=1e-3)
 
 
@@ -56,7 +56,7 @@ def test_even_arrivals_follow_the_curve_within_half_a_step(
     parts: list[ArrivalPart], moment: float
 ) -> None:
     times = arrival_times(parts, PHASE_S, (1,))
-    expected = sum(float(curve_of(part, PHASE_S).expected(np.array([moment]))[0]) for part in parts)
+    expected = sum(float(curve_of(part, PHASE_S).reached(np.array([moment]))[0]) for part in parts)
     arrived = int(np.count_nonzero(times <= moment))
     # Two roundings: of the count to a half, of the moment to a float.
     assert abs(arrived - expected) <= 0.5 + 1e-3
@@ -91,9 +91,9 @@ def test_a_burst_adds_its_arrivals_where_it_is_and_nowhere_else() -> None:
 
 def test_the_launch_curve_passes_the_published_points() -> None:
     curve = curve_of(ArrivalPart("launch_curve", {"peak": 1000}), 120.0)
-    whole = float(curve.expected(np.array([120.0]))[0])
+    whole = float(curve.reached(np.array([120.0]))[0])
     for hours, millions in LAUNCH_POINTS:
-        share = float(curve.expected(np.array([float(hours)]))[0]) / whole
+        share = float(curve.reached(np.array([float(hours)]))[0]) / whole
         assert share == pytest.approx(millions / 100, abs=1e-12)
 
 
@@ -170,5 +170,6 @@ def test_every_kind_is_described_and_listed_under_its_own_name() -> None:
         assert kind.name == name
         assert kind.summary
         assert all(
-            p.unit in {"rate", "duration", "number", "path"} for p in kind.parameters.values()
+            p.unit in {"rate", "duration", "number", "rates", "path", "text", "moment", "word"}
+            for p in kind.parameters.values()
         )

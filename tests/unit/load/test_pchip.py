@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
-from surgeproof.load.pchip import Pchip
+from surgeproof.load.arrivals.pchip import Pchip
 
 # Scipy computes the same polynomials in another order of operations.
 ROUNDING = 1e-9

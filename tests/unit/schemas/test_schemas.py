@@ -14,7 +14,7 @@ import yaml
 
 from surgeproof.errors import UsageError
 from surgeproof.faults.kinds import FAULT_KINDS
-from surgeproof.load.arrivals import ARRIVAL_KINDS
+from surgeproof.load.arrivals import ARRIVAL_KINDS, COMMON_PARAMETERS
 from surgeproof.model import result as model
 from surgeproof.model.words import ExitCode, Outcome, Reason, Status
 from surgeproof.schemas import SCHEMA_NAMES, read_schema
@@ -148,6 +148,45 @@ RESULT: dict[str, Any] = {
         "dropped_ratio": 0.1,
         "healthy": False,
         "problems": ["too many dropped"],
+        "advice": ["raise load.max_in_flight"],
+        "waits": {
+            "requests": 5,
+            "waited": 1,
+            "never_sent": 0,
+            "wait": QUANTILES,
+            "response_time": QUANTILES,
+            "service_time": QUANTILES,
+            "is_limited": True,
+        },
+        "processes": [
+            {
+                "generator": 0,
+                "cpu_ratio": 0.5,
+                "cpu_most_ratio": 0.9,
+                "cores": 2,
+                "busy_ratio": 0.6,
+                "steal_ratio": None,
+                "lag": QUANTILES,
+                "loop_lag_p99_s": None,
+                "gc_pauses": 3,
+                "gc_longest_s": 0.001,
+                "gc_total_s": 0.002,
+                "files_most": 40,
+                "files_limit": 1024,
+                "ports_most": 80,
+                "ports_limit": 28232,
+                "in_flight_most": 9,
+                "waited": 1,
+                "blocked": [
+                    {"journey": "GET /feed", "place": "a.py:3", "count": 2, "longest_s": 0.3}
+                ],
+            }
+        ],
+    },
+    "target": {
+        "cpu_ratio": 1.2,
+        "cpu_most_ratio": 1.9,
+        "processes": [{"name": "api", "cpu_ratio": 1.2, "cpu_most_ratio": 1.9}],
     },
     "windows": [WINDOW],
     "notes": ["no Prometheus was at hand"],
@@ -244,7 +283,7 @@ def test_the_plan_schema_knows_every_fault_and_arrival_kind_with_its_parameters(
     definitions: Any = read_schema("plan")["$defs"]
     arrivals = definitions["arrival"]["properties"]
     assert {kind: set(body["properties"]) for kind, body in arrivals.items()} == {
-        kind.name: set(kind.parameters) for kind in ARRIVAL_KINDS.values()
+        kind.name: {*kind.parameters, *COMMON_PARAMETERS} for kind in ARRIVAL_KINDS.values()
     }
     common = {"name", "edge", "kind", "at", "for", "stream", "toxicity"}
     faults = definitions["fault"]["oneOf"]
@@ -263,6 +302,10 @@ def test_the_plan_schema_knows_every_fault_and_arrival_kind_with_its_parameters(
         (("gates", "items"), model.GateResult),
         (("recovery", "items"), model.RecoveryResult),
         (("generator",), model.GeneratorHealth),
+        (("generator", "properties", "waits"), model.ClientWaits),
+        (("generator", "properties", "processes", "items"), model.GeneratorProcess),
+        (("target",), model.TargetProcessors),
+        (("target", "properties", "processes", "items"), model.ProcessorUse),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )

@@ -16,9 +16,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Pchip"]
+from surgeproof.load.arrivals.curve import Floats, one_piece
 
-Floats = NDArray[np.float64]
+__all__ = ["Pchip"]
 
 
 class Pchip:
@@ -55,9 +55,10 @@ class Pchip:
         candidates = np.concatenate([self.x, vertices, [until]])
         return float(self.derivative(candidates[candidates <= until]).max())
 
-    def _terms(self, at: Floats) -> tuple[NDArray[np.intp], Floats, tuple[Floats, Floats, Floats]]:
-        last = len(self._width) - 1
-        piece = np.clip(np.searchsorted(self.x, at, side="right") - 1, 0, last)
+    def _terms(
+        self, at: Floats
+    ) -> tuple[NDArray[np.intp] | np.intp, Floats, tuple[Floats, Floats, Floats]]:
+        piece = one_piece(self.x, np.asarray(at), side="right", last=len(self._width) - 1)
         s = (at - self.x[piece]) / self._width[piece]
         left, right, secant = self._slope[piece], self._slope[piece + 1], self._secant[piece]
         return piece, s, (left, 3 * secant - 2 * left - right, left + right - 2 * secant)
