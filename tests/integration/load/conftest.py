@@ -52,12 +52,16 @@ class Someone(OpenLoopUser):
 """
 
 K6_SCENARIO = """
-import { arrival, options, send, waitForStart } from "%s";
-export { options };
-export function setup() { waitForStart(); return {}; }
+import http from "k6/http";
+import { arrival, baseUrl, ledger, send, writeOutcome } from "%s";
 export default function () {
-  const { journey } = arrival();
-  send(journey, journey.split(" ")[1]);
+  const { index, journey } = arrival();
+  if (journey !== "POST /b") { send(journey, journey.split(" ")[1]); return; }
+  const response = send(journey, `/b/k${index}`, { body: { index } });
+  ledger("post", `k${index}`, writeOutcome(response));
+}
+export function readBack(data, kind, key) {
+  return JSON.parse(http.get(`${baseUrl}/count/${key}`).body);
 }
 """
 
@@ -201,6 +205,9 @@ class Run:
 
 StartRun = Callable[..., Run]
 
+# What of a run's settings belongs to its load, all else to the order.
+LOAD_SETTINGS = {"connections", "max_in_flight", "workers", "timeouts", "late_after_s"}
+
 
 @pytest.fixture
 def start_run(tmp_path: Path) -> Iterator[StartRun]:
@@ -227,7 +234,15 @@ def start_run(tmp_path: Path) -> Iterator[StartRun]:
             file.write_text(scenario or default)
         phase = Phase("one", 0.0, duration_s, (ArrivalPart("constant", {"rate": rate}),))
         mixes = {"default": {"GET /a": 3.0, "POST /b": 1.0} if names is None else names}
-        load = Load(file, engine, "request", (phase,), mixes if mixes["default"] else {})
+        bounds = {name: settings.pop(name) for name in LOAD_SETTINGS & settings.keys()}
+        load = Load(
+            file,
+            engine,
+            "request",
+            (phase,),
+            mixes if mixes["default"] else {},
+            **bounds,  # type: ignore[arg-type]
+        )
         samples = tmp_path / "run" / "samples"
         samples.mkdir(parents=True)
         order = LoadOrder(
@@ -235,8 +250,7 @@ def start_run(tmp_path: Path) -> Iterator[StartRun]:
             base_url=url,
             load=load,
             samples=samples,
-            ledger_kinds=("post",),
-            **settings,  # type: ignore[arg-type]
+            **{"ledger_kinds": ("post",), **settings},  # type: ignore[arg-type]
         )
         path = samples.parent / "load.json"
         path.write_text(order.to_json())
