@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,13 +17,15 @@ __all__ = ["CURRENT_ARRIVAL", "Arrival", "Journey", "journey", "journeys_of"]
 Method = TypeVar("Method", bound=Callable[[Any], Awaitable[None]])
 
 _MARK = "surgeproof_journey"
+# Where Locust's `@tag` puts what it is given.
+_TAGS = "locust_tag_set"
 
 
 @dataclass(frozen=True, slots=True)
 class Journey:
     """A journey's name in mixes, its weight where no mix decides, and the method itself.
 
-    ``tags`` are those of Locust's own ``@tag``.
+    ``tags`` are those of `journey` and of Locust's own ``@tag``.
     """
 
     name: str
@@ -77,15 +79,20 @@ class Arrival:
 CURRENT_ARRIVAL: ContextVar[Arrival | None] = ContextVar("surgeproof_arrival", default=None)
 
 
-def journey(name: str, *, weight: float = 1.0) -> Callable[[Method], Method]:
+def journey(
+    name: str, *, weight: float = 1.0, tags: Sequence[str] = ()
+) -> Callable[[Method], Method]:
     """Mark an ``async def`` method of a user class as a journey.
 
     ``name`` is what mixes call it; where each arrival is one request it is that request's name
-    too, ``METHOD /template``. ``weight`` counts only where the plan has no mixes.
+    too, ``METHOD /template``. ``weight`` counts only where the plan has no mixes. ``tags`` are for
+    Locust's ``--tags`` and ``--exclude-tags``, like those of its own ``@tag``.
     """
 
     def mark(method: Method) -> Method:
         setattr(method, _MARK, (name, weight))
+        known: set[str] = getattr(method, _TAGS, set())
+        setattr(method, _TAGS, known | set(tags))
         return method
 
     return mark
@@ -104,8 +111,9 @@ def journeys_of(user_class: type) -> Mapping[str, Journey | DeclaredRequest]:
         if isinstance(value, DeclaredRequest):
             each: Journey | DeclaredRequest = value
         elif mark is not None and value is not None:
-            tags = frozenset(getattr(value, "locust_tag_set", ()))
-            each = Journey(*mark, value, tags)
+            tags = frozenset(getattr(value, _TAGS, ()))
+            name, weight = mark
+            each = Journey(name, weight, value, tags)
         else:
             continue
         if each.name in found:

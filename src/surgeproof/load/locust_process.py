@@ -9,7 +9,16 @@ from pathlib import Path
 
 from surgeproof.load.handover import HEADERS_VARIABLE, ORDER_VARIABLE, LoadOrder
 
-__all__ = ["generator_environment", "locust_command", "read_back_command"]
+__all__ = [
+    "generator_environment",
+    "locust_command",
+    "master_command",
+    "read_back_command",
+    "worker_command",
+    "worker_environment",
+]
+
+_LOOPBACK = "127.0.0.1"
 
 
 def locust_command(
@@ -21,12 +30,48 @@ def locust_command(
     it could not be driven (the exit code of the error). With ``csv`` Locust writes its own
     statistics there. The environment must be that of `generator_environment`.
     """
-    command = [
-        *(python, "-m", "locust", "-f", str(order.load.file)),
-        *("--headless", "--only-summary", "--users", "1", "--spawn-rate", "1"),
-        *("--host", order.base_url, "--exit-code-on-error", "0"),
-    ]
+    command = [*_locust(order, python), "--users", "1", "--spawn-rate", "1"]
+    command += ["--host", order.base_url, "--exit-code-on-error", "0"]
     return command if csv is None else [*command, "--csv", str(csv)]
+
+
+def master_command(
+    order: LoadOrder, port: int, *, python: str = sys.executable, csv: Path | None = None
+) -> list[str]:
+    """Return the command of the master of ``load.workers`` workers on this machine.
+
+    It is otherwise as `locust_command`: it starts once all workers have come, and takes its order
+    from the same environment. ``port`` is where workers find it on the loopback.
+    """
+    count = str(order.load.workers)
+    return [
+        *locust_command(order, python=python, csv=csv),
+        *("--master", "--master-bind-host", _LOOPBACK, "--master-bind-port", str(port)),
+        *("--expect-workers", count),
+    ]
+
+
+def worker_command(order: LoadOrder, port: int, *, python: str = sys.executable) -> list[str]:
+    """Return the command of one worker of the master on ``port``, from which it has its order."""
+    return [
+        *_locust(order, python),
+        *("--worker", "--master-host", _LOOPBACK, "--master-port", str(port)),
+        *("--exit-code-on-error", "0"),
+    ]
+
+
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return ``environment`` without an order, without secrets, and without Locust's settings."""
+    ours = (ORDER_VARIABLE, HEADERS_VARIABLE)
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("LOCUST_") and name not in ours
+    }
+
+
+def _locust(order: LoadOrder, python: str) -> list[str]:
+    return [python, "-m", "locust", "-f", str(order.load.file), "--headless", "--only-summary"]
 
 
 def generator_environment(

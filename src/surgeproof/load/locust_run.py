@@ -36,7 +36,7 @@ from surgeproof.load.locust_statistics import (
 from surgeproof.load.pulse import Counts, Pulse
 from surgeproof.load.recorder import OUTCOMES, SAMPLE_ROW, Recorder
 from surgeproof.load.vitals import Vitals
-from surgeproof.load.watchdog import Stacks, Watchdog, journey_codes
+from surgeproof.load.watchdog import CLOSE_S, Stacks, Watchdog, journey_codes
 
 if TYPE_CHECKING:
     from surgeproof.load.user import OpenLoopUser
@@ -90,6 +90,7 @@ class LocustRun:
             name: each.run for name, each in setup.journeys.items() if isinstance(each, Journey)
         }
         self._stacks = Stacks()
+        self._closer_look: Any = None
         self._watchdog = Watchdog(
             self._stacks.frame, journey_codes(journeys), _LOG.warning, period_s=PROBE_S
         )
@@ -120,10 +121,10 @@ class LocustRun:
             if next_second is None:
                 # What the preparation has made lives as long as the run.
                 gc.freeze()
-                gevent.spawn(self._watch)
                 next_second = t0 + 1.0
                 self._pulse.begin(time.monotonic(), time.process_time())
                 self._vitals.begin()
+            self._watch()
             if time.monotonic() >= next_second:
                 self._beat(t0)
                 next_second = max(next_second + 1.0, time.monotonic())
@@ -159,9 +160,16 @@ class LocustRun:
         self._engine.run()
 
     def _watch(self) -> None:
-        """Look for journeys that block the engine's loop, for as long as it runs."""
-        while not self._thread.ready():
-            gevent.sleep(self._watchdog.look(time.monotonic(), self._recorder.beat_s))
+        """Look for journeys that block the engine's loop; closely while it is overdue."""
+        if self._is_overdue() and (self._closer_look is None or self._closer_look.ready()):
+            self._closer_look = gevent.spawn(self._watch_closely)
+
+    def _watch_closely(self) -> None:
+        while not self._thread.ready() and self._is_overdue():
+            gevent.sleep(CLOSE_S)
+
+    def _is_overdue(self) -> bool:
+        return self._watchdog.look(time.monotonic(), self._recorder.beat_s)
 
     def _warm_up(self) -> None:
         """Do once what is slow the first time, before the schedule could feel it."""

@@ -12,6 +12,7 @@ import logging
 import os
 import random
 from pathlib import Path
+from typing import ClassVar
 
 import gevent
 from locust import User
@@ -21,7 +22,7 @@ from locust.exception import StopTest, StopUser
 from surgeproof.errors import SurgeproofError, UsageError
 from surgeproof.load.client import Client
 from surgeproof.load.engine import EngineSetup, Ledger
-from surgeproof.load.fleet.enlist import enlist, station_of
+from surgeproof.load.fleet.enlist import Enlistment, enlist
 from surgeproof.load.fleet.master import Task
 from surgeproof.load.fleet.station import WorkerStation
 from surgeproof.load.handover import ORDER_VARIABLE, LoadOrder, headers_from
@@ -60,6 +61,7 @@ class OpenLoopUser(User):
     fixed_count = 1
     client: Client
     ledger: Ledger
+    _enlistment: ClassVar[Enlistment]
 
     def __init_subclass__(cls) -> None:
         """Show the journeys to Locust as tasks; let the class lead a fleet, should it be a master.
@@ -69,7 +71,7 @@ class OpenLoopUser(User):
         super().__init_subclass__()
         cls.tasks = [*journey_tasks(cls)]
         if "abstract" not in vars(cls) or not cls.abstract:
-            enlist(lambda host: _task_of(cls, host))
+            cls._enlistment = enlist(lambda host: _task_of(cls, host))
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -110,21 +112,20 @@ class OpenLoopUser(User):
         """Drive the whole run; the one Locust task of this user.
 
         Raises:
-            StopUser: Locust, or a listener on its request event, asked for it.
-            StopTest: such a listener asked for it.
+            StopUser: Locust asked for it.
         """
         if is_second_run_of_a_test(self.environment):
             _LOG.warning(
                 "this test's schedule has been driven; stop the test and start it to do so again"
             )
             self._idle()
-        station = station_of(self.environment)
+        station = self._enlistment.station()
         run: LocustRun | None = None
         try:
             run = self._make_run(station)
             run.follow()
-        except (StopUser, StopTest):
-            raise
+        except (StopUser, StopTest) as error:
+            _LOG.error("a listener on Locust's request event stopped the run: %r", error)
         except SurgeproofError as error:
             _LOG.error("%s", error)
             self._fail(error, error.exit_code, station)
