@@ -66,6 +66,8 @@ def read_load(section: Section | None, plan_file: Path, kept: list[KeptFile]) ->
             "file",
             f"{file.name!r} is no scenario of {engine}; accepted: a {_SUFFIXES[engine]} file",
         )
+    if engine == "k6" and (bounds["workers"] or 1) > 1:
+        section.wrong("workers", "k6 spreads its own work over the cores; accepted: 1 with k6")
     section.finish()
     if not is_whole or not phases:
         return None

@@ -63,3 +63,9 @@ def test_timeouts_left_out_follow_the_total(load: Load, given: str, expected: Ti
 def test_bounds_that_cannot_be_are_named(mistakes: Mistakes, key: str, message: str) -> None:
     (found,) = mistakes((MIX, f"{MIX}  {key}\n"))
     assert message in found
+
+
+def test_k6_has_no_workers_of_ours(mistakes: Mistakes) -> None:
+    found = mistakes((MIX, MIX + "  engine: k6\n  workers: 2\n"))
+    wanted = "load.workers: k6 spreads its own work over the cores; accepted: 1 with k6"
+    assert any(wanted in each for each in found), found
