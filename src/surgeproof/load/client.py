@@ -27,6 +27,7 @@ __all__ = ["Check", "Client", "ClientSettings", "Response", "Sender"]
 
 Spoken = TypeVar("Spoken", bound=asyncio.BaseProtocol)
 
+_MOST_STEPS = 2**16 - 1
 _NO_RESPONSE = RawResponse(0, [], b"", can_keep_alive=False)
 _UNFINISHED = Judgement(Outcome.ERROR, "unfinished", "")
 _CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
@@ -136,29 +137,29 @@ class Client:
         self._cookies: CookieJar | None = None
         self.t0 = 0.0
 
-    async def get(self, path: str, **options: Any) -> Response:
+    def get(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a GET; the options are those of `request`."""
-        return await self.request("GET", path, **options)
+        return self.request("GET", path, **options)
 
-    async def post(self, path: str, **options: Any) -> Response:
+    def post(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a POST; the options are those of `request`."""
-        return await self.request("POST", path, **options)
+        return self.request("POST", path, **options)
 
-    async def put(self, path: str, **options: Any) -> Response:
+    def put(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a PUT; the options are those of `request`."""
-        return await self.request("PUT", path, **options)
+        return self.request("PUT", path, **options)
 
-    async def patch(self, path: str, **options: Any) -> Response:
+    def patch(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a PATCH; the options are those of `request`."""
-        return await self.request("PATCH", path, **options)
+        return self.request("PATCH", path, **options)
 
-    async def delete(self, path: str, **options: Any) -> Response:
+    def delete(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a DELETE; the options are those of `request`."""
-        return await self.request("DELETE", path, **options)
+        return self.request("DELETE", path, **options)
 
-    async def head(self, path: str, **options: Any) -> Response:
+    def head(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a HEAD; the options are those of `request`."""
-        return await self.request("HEAD", path, **options)
+        return self.request("HEAD", path, **options)
 
     def websocket(
         self,
@@ -405,7 +406,7 @@ class Client:
             recorder.degraded.code(degraded) if degraded else 0,
             recorder.error_kinds.code(error_kind) if error_kind else 0,
             arrival.phase_index,
-            step,
+            min(step, _MOST_STEPS),
             raw.status,
             _CODES[judgement.outcome],
         )
@@ -422,7 +423,8 @@ class _SocketStep:
         self._client, self._arrival, self._name = client, arrival, name
         self._number, self._intended = 0, 0.0
         if arrival is not None:
-            arrival.step = self._number = arrival.step + 1
+            # A feed may bring more messages than a step's column can count.
+            arrival.step = self._number = min(arrival.step + 1, _MOST_STEPS)
             self._intended = arrival.next_intended if intended is None else intended
 
     def record(self, attempt: Attempt, raw: RawResponse, judgement: Judgement) -> None:

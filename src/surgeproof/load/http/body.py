@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlencode
 
-__all__ = ["Body", "Data", "Files", "FormValue", "encode_body", "framed_chunks", "is_repeatable"]
+__all__ = [
+    "LAST_CHUNK",
+    "Body",
+    "Data",
+    "Files",
+    "FormValue",
+    "encode_body",
+    "framed_chunks",
+    "is_repeatable",
+]
 
 FormValue: TypeAlias = str | int | float | bytes
 # Name -> value, or several values under one name.
@@ -22,6 +31,7 @@ _JSON_TYPE = "application/json"
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _TEXT_TYPE = "text/plain; charset=utf-8"
 _NO_CONTENT = b""
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ def framed_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
         # An empty chunk would be read as the end.
         if len(chunk):
             yield b"%x\r\n%b\r\n" % (len(chunk), chunk)
-    yield b"0\r\n\r\n"
+    yield LAST_CHUNK
 
 
 def _fields(form: Form) -> Iterator[tuple[str, str | bytes]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from surgeproof.load.http.body import framed_chunks
+from surgeproof.load.http.body import LAST_CHUNK, framed_chunks
 from surgeproof.load.http.connection import Connection, Exchange
 
 __all__ = ["Upload"]
@@ -37,13 +37,13 @@ class Upload:
                 if connection.exchange is not self._exchange:
                     return
                 connection.send_more(data)
+                # Before the wait: the answer may be there when it ends.
+                self._is_complete = data == LAST_CHUNK
                 # Others are to have their turn, however fast the chunks come.
                 await (asyncio.sleep(0) if connection.is_writable else self._writable())
         except Exception as error:  # noqa: BLE001 - the border to the scenario's code
             self.complaint = f"the streamed body raised {error!r}"
             connection.close()
-        else:
-            self._is_complete = True
 
     async def _writable(self) -> None:
         taken = asyncio.Event()
