@@ -10,6 +10,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from surgeproof.errors import PlanError, UsageError
+from surgeproof.load.http.origin import Origin
 from surgeproof.model.plan import Edge, Endpoint, Target
 from surgeproof.model.words import Tier
 from surgeproof.plan.references import references_in
@@ -57,7 +58,7 @@ def _base_url(section: Section, driver: str | None) -> str | None:
     if driver == "processes" and section.get("base_url") is not None:
         section.wrong("base_url", "is for driver external; processes get a free port by themselves")
         return None
-    url = section.parsed("base_url", _http_address, required=driver == "external")
+    url = section.parsed("base_url", _target_address, required=driver == "external")
     return None if url is None else url.rstrip("/")
 
 
@@ -92,6 +93,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _target_address(text: str) -> str:
+    """Return the address that the load goes to, which may be a Unix socket.
+
+    Raises:
+        UsageError: it is no such address.
+    """
+    Origin.parse(text)
+    return text
 
 
 def _http_address(text: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from surgeproof.clock import Clock, SystemClock
 from surgeproof.errors import EnvironmentNotReadyError, TargetNotReadyError, UsageError
@@ -16,6 +17,7 @@ from surgeproof.stack.running import RunningStack
 __all__ = ["ExternalTarget"]
 
 _PROBE_TIMEOUT_S = 5.0
+_UNIX_SCHEME = "http+unix"
 _SHORTEST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.5
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -40,11 +42,14 @@ class ExternalTarget:
         """Take the address.
 
         Raises:
-            UsageError: ``base_url`` is no http or https address.
+            UsageError: ``base_url`` is no address of the web or of a Unix socket.
         """
         parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise UsageError(f"{base_url!r} is no address; accepted: http://HOST or https://HOST")
+        if parts.scheme not in {"http", "https", _UNIX_SCHEME} or not parts.netloc:
+            raise UsageError(
+                f"{base_url!r} is no address; accepted: http://HOST, https://HOST or"
+                " http+unix://%2FPATH%2FTO.SOCK"
+            )
         self._base_url = base_url.rstrip("/")
         self._parts = parts
         self._headers = dict(headers)
@@ -90,7 +95,9 @@ class ExternalTarget:
         """Return None once there was an answer, else why not."""
         host, timeout_s = parts.hostname or "", min(_PROBE_TIMEOUT_S, self._ready_timeout_s)
         connection: http.client.HTTPConnection
-        if self._tls is not None:
+        if parts.scheme == _UNIX_SCHEME:
+            connection = _UnixConnection(unquote(parts.netloc), timeout_s)
+        elif self._tls is not None:
             connection = http.client.HTTPSConnection(
                 host, parts.port, timeout=timeout_s, context=self._tls
             )
@@ -108,6 +115,19 @@ class ExternalTarget:
         finally:
             connection.close()
         return None
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """A connection to a server that listens on a Unix socket."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 def _tls_context(ca_bundle: Path | None) -> ssl.SSLContext:

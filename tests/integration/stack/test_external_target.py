@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -55,6 +57,28 @@ def test_any_answer_is_an_answer(status: int) -> None:
             assert running.edges == {}
             assert running.toxiproxy_url is None
     assert tokens == ["Bearer x"]
+
+
+def test_a_target_on_a_unix_socket_is_asked_there(tmp_path: Path) -> None:
+    path = tmp_path / "target.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http+unix://{quote(str(path), safe='')}"
+        with ExternalTarget(url, ready_timeout_s=5) as running:
+            assert running.base_url == url
+        thread.join()
+    with pytest.raises(TargetNotReadyError, match="did not answer within"):
+        ExternalTarget(url, ready_timeout_s=0.1).start()
 
 
 def test_a_refused_connection_is_given_up_after_the_time_limit() -> None:

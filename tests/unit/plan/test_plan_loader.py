@@ -310,7 +310,7 @@ def test_moment_on_the_time_axis(load: Load, moment: str, start_s: float) -> Non
         pytest.param(
             "base_url: http://127.0.0.1:8080",
             "base_url: localhost:8080",
-            "plan.yaml:6:13: target.base_url: 'localhost:8080' is no address",
+            "plan.yaml:6:13: target.base_url: base url 'localhost:8080' cannot be used",
             id="address without a scheme",
         ),
         pytest.param(
