@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from surgeproof.model.plan import Load, Phase, Window
 
 __all__ = ["Schedule", "build_schedule"]
 
+# A request's name; journeys of plain Locust users, say, have other names than their requests.
+_REQUEST_NAME = re.compile(r"[A-Z]+ /")
 # Streams of random numbers that one seed is split into.
 _ARRIVALS, _JOURNEYS = 1, 2
 
@@ -147,7 +150,9 @@ def build_schedule(load: Load, seed: int) -> Schedule:
         np.concatenate(picks),
         load.phases,
         journeys,
-        is_named=bool(journeys) and load.unit == "request",
+        is_named=load.unit == "request"
+        and bool(journeys)
+        and all(map(_REQUEST_NAME.match, journeys)),
     )
 
 

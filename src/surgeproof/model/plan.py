@@ -136,6 +136,7 @@ class Load:
     connections: int = 1000
     max_in_flight: int = 4000
     workers: int = 1
+    client: str = "locust"  # of plain Locust users: locust | surgeproof
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     @property

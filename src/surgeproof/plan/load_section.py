@@ -17,10 +17,12 @@ from surgeproof.plan.section import Section
 from surgeproof.slo.nearest import unknown_word
 from surgeproof.units import format_duration
 
-__all__ = ["ENGINES", "UNITS", "check_name", "read_load"]
+__all__ = ["CLIENTS", "ENGINES", "UNITS", "check_name", "read_load"]
 
 ENGINES = ("locust", "k6")
 UNITS = ("request", "session")
+# Whose client plain Locust users have: the one that their class brings, or ours.
+CLIENTS = ("locust", "surgeproof")
 _DEFAULT_MIX = "default"
 _DEFAULT_LATE_AFTER_S = 0.01
 # What a generator process may be told to hold, and how many of them a plan may ask for. A process
@@ -57,6 +59,7 @@ def read_load(section: Section | None, plan_file: Path, kept: list[KeptFile]) ->
     late_after_s = section.duration("late_after", positive=True)
     bounds = {name: _read_bound(section, name) for name in _BOUNDS}
     timeouts = _read_timeouts(section)
+    client = section.choice("client", "client", CLIENTS) or CLIENTS[0]
     phases = _read_phases(section, mixes, ArrivalReader(plan_file, kept))
     is_whole = len(section.mistakes.found) == noted
     # A missing scenario file is a mistake, but leaves the arrivals as known as ever.
@@ -79,6 +82,7 @@ def read_load(section: Section | None, plan_file: Path, kept: list[KeptFile]) ->
         mixes=mixes or MappingProxyType({}),
         late_after_s=_DEFAULT_LATE_AFTER_S if late_after_s is None else late_after_s,
         timeouts=timeouts,
+        client=client,
         **{name: value for name, value in bounds.items() if value is not None},
     )
 

@@ -109,9 +109,9 @@ def test_mixes_win_over_the_scenarios_own_weights(make_load: MakeLoad) -> None:
 
 
 def test_a_journey_of_weight_zero_never_comes(make_load: MakeLoad) -> None:
-    mixes = {"default": {"a": 0.0, "b": 1.0, "c": 0.0}}
+    mixes = {"default": {"GET /a": 0.0, "GET /b": 1.0, "GET /c": 0.0}}
     schedule = build_schedule(make_load(("one", 50, EVEN), mixes=mixes), 1)
-    assert (schedule.expected("a"), schedule.expected("c")) == (0, 0)
+    assert (schedule.expected("GET /a"), schedule.expected("GET /c")) == (0, 0)
 
 
 def test_per_second_counts_add_up_and_include_the_last_second(make_load: MakeLoad) -> None:
