@@ -103,7 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "plan", nargs="?", type=Path, help=f"a plan file (default: {DEFAULT_PLAN} if there is one)"
     )
-    doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
+    doctor.add_argument(
+        "--load",
+        action="store_true",
+        help="measure instead how much this machine can send (15 to 30 s, against a bare "
+        "server of its own); exit 6 if PLAN asks for more",
+    )
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.set_defaults(run=_doctor)
 
     report = commands.add_parser(
@@ -216,17 +222,36 @@ def _doctor(parsed: argparse.Namespace) -> int:
     from surgeproof.plan import load_plan  # noqa: PLC0415 - see _run
     from surgeproof.rehearsal.doctor import examine, print_findings  # noqa: PLC0415
 
+    if parsed.load:
+        return _doctor_load(parsed)
     path = parsed.plan or (DEFAULT_PLAN if DEFAULT_PLAN.exists() else None)
     findings = examine(DEFAULT_RUNS, plan=None if path is None else load_plan(path))
     print_findings(findings, as_json=parsed.json)
     return 6 if any(finding.level == "fail" for finding in findings) else 0
 
 
+def _doctor_load(parsed: argparse.Namespace) -> int:
+    from surgeproof.plan import load_plan  # noqa: PLC0415 - see _run
+    from surgeproof.rehearsal.doctor_load import (  # noqa: PLC0415
+        fits,
+        measure,
+        print_capacity,
+    )
+
+    plan = None if parsed.plan is None else load_plan(parsed.plan)
+    found = measure()
+    is_enough, words = (True, None) if plan is None else fits(plan, found)
+    print_capacity(found, words, as_json=parsed.json)
+    return 0 if is_enough else 6
+
+
 def _report(parsed: argparse.Namespace) -> int:
     from surgeproof.journal.folder import RunFolder  # noqa: PLC0415 - see _run
-    from surgeproof.report.render import render_all  # noqa: PLC0415 - matplotlib lives there
 
-    for path in render_all(RunFolder.open(parsed.folder)):
+    folder = RunFolder.open(parsed.folder)
+    from surgeproof.report.render import render_all  # noqa: PLC0415 - templates and figures
+
+    for path in render_all(folder):
         print(path)
     return 0
 

@@ -15,7 +15,7 @@ import yaml
 from surgeproof import cli
 from surgeproof.faults.kinds import FAULT_KINDS
 from surgeproof.journal.events import EVENT_NAMES
-from surgeproof.load.arrivals import ARRIVAL_KINDS
+from surgeproof.load.arrivals import ARRIVAL_KINDS, COMMON_PARAMETERS
 from surgeproof.model.words import ExitCode, Outcome, Reason, Status, Tier
 from surgeproof.schemas import read_schema
 from surgeproof.slo.metrics import LABELS, METRICS
@@ -94,6 +94,11 @@ def test_every_key_of_an_edge_is_explained() -> None:
 def test_every_arrival_kind_is_explained_with_its_parameters(kind: str) -> None:
     row = rows(section("plan.md", "Arrival kinds"))[kind]
     assert [name for name in ARRIVAL_KINDS[kind].parameters if f"`{name}`" not in row] == []
+
+
+@pytest.mark.parametrize("name", COMMON_PARAMETERS)
+def test_what_every_arrival_kind_takes_is_explained(name: str) -> None:
+    assert name in rows(section("plan.md", "Scaling, chance and sums"))
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)

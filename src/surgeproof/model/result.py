@@ -10,14 +10,19 @@ from surgeproof.model.words import ExitCode, Reason, Status
 
 __all__ = [
     "ArrivalCounts",
+    "BlockedLoop",
+    "ClientWaits",
     "EndpointResult",
     "FaultRecord",
     "GateResult",
     "GeneratorHealth",
+    "GeneratorProcess",
     "LedgerCounts",
+    "ProcessorUse",
     "Quantiles",
     "RecoveryResult",
     "RequestCounts",
+    "TargetProcessors",
     "Verdict",
     "VerdictReason",
 ]
@@ -131,8 +136,70 @@ class LedgerCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockedLoop:
+    """Code of a journey that kept the event loop from running, and for how long at most."""
+
+    journey: str
+    place: str  # FILE:LINE
+    count: int
+    longest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorProcess:
+    """One generator over the whole run, by its own account; None is what it did not tell.
+
+    ``cpu_ratio`` is processor seconds per second, ``cpu_most_ratio`` that of its busiest second.
+    ``busy_ratio`` and ``steal_ratio`` are of the ``cores`` that it may use, whoever used them.
+    ``lag`` is how late its arrivals were sent, ``waited`` how many requests found no connection
+    free.
+    """
+
+    generator: int
+    cpu_ratio: float | None
+    cpu_most_ratio: float | None
+    cores: int | None
+    busy_ratio: float | None
+    steal_ratio: float | None
+    lag: Quantiles
+    loop_lag_p99_s: float | None
+    gc_pauses: int | None
+    gc_longest_s: float | None
+    gc_total_s: float | None
+    files_most: int | None
+    files_limit: int | None
+    ports_most: int | None
+    ports_limit: int | None
+    in_flight_most: int | None
+    waited: int | None
+    blocked: tuple[BlockedLoop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClientWaits:
+    """How long requests waited within the generator: the part of response time that is not the
+    target's.
+
+    ``waited`` of ``requests`` were sent over ``late_after`` after they were due, ``never_sent``
+    of them not at all. ``is_limited``: so many waited for a connection that response times tell
+    of the generator's limits as well as of the target.
+    """
+
+    requests: int
+    waited: int
+    never_sent: int
+    wait: Quantiles
+    response_time: Quantiles
+    service_time: Quantiles
+    is_limited: bool
+
+
+@dataclass(frozen=True, slots=True)
 class GeneratorHealth:
-    """``cpu_ratio`` is CPU seconds per wall second of the busiest generator process."""
+    """Whether the load can be believed: ``problems`` say why not, ``advice`` what to change.
+
+    ``cpu_ratio`` is processor seconds per second of the busiest generator process.
+    """
 
     cpu_ratio: float | None
     loop_lag_p99_s: float | None
@@ -140,6 +207,27 @@ class GeneratorHealth:
     dropped_ratio: float
     healthy: bool
     problems: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    waits: ClientWaits | None = None
+    processes: tuple[GeneratorProcess, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorUse:
+    """One process of the target with its children, in processor seconds per second."""
+
+    name: str
+    cpu_ratio: float
+    cpu_most_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class TargetProcessors:
+    """What the target used in all and in its busiest second; None: it is not of this run."""
+
+    cpu_ratio: float | None
+    cpu_most_ratio: float | None
+    processes: tuple[ProcessorUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from datetime import datetime
 from surgeproof import __version__
 from surgeproof.check.ledger import count_ledger, read_findings, read_writes
 from surgeproof.journal.folder import RunFolder
+from surgeproof.journal.pulses import read_pulses
 from surgeproof.journal.samples import read_drops, read_samples
+from surgeproof.journal.target_cpu import read_target_cpu
+from surgeproof.load.k6.report import compare_with_k6
 from surgeproof.load.schedule import Schedule
 from surgeproof.model.plan import Phase, Plan, Window
 from surgeproof.model.result import (
@@ -18,6 +21,7 @@ from surgeproof.model.result import (
     GeneratorHealth,
     LedgerCounts,
     RecoveryResult,
+    TargetProcessors,
     Verdict,
     VerdictReason,
 )
@@ -25,7 +29,8 @@ from surgeproof.model.words import ExitCode
 from surgeproof.slo.accounting import count_arrivals, count_endpoints, count_requests
 from surgeproof.slo.degradation import degradation_table
 from surgeproof.slo.gates import implicit_gates, judge_all
-from surgeproof.slo.health import assess_generator, smallest_limit_s
+from surgeproof.slo.generators import count_error_kinds, count_waits, describe_generators
+from surgeproof.slo.health import GeneratorSigns, assess_generator, smallest_limit_s
 from surgeproof.slo.objectives import Objective, judge_objectives
 from surgeproof.slo.observed import observe_faults
 from surgeproof.slo.recovery import find_recoveries
@@ -52,8 +57,6 @@ class Happened:
     effects: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[VerdictReason, ...] = ()
     signal_code: ExitCode = ExitCode.INTERRUPTED
-    cpu_ratio: float | None = None
-    loop_lag_p99_s: float | None = None
     notes: tuple[str, ...] = ()
     allow_inconclusive: bool = False
 
@@ -109,10 +112,15 @@ def judge_run(
         schedule_sha256=schedule.sha256,
         late_after_s=plan.load.late_after_s,
     )
+    generators = describe_generators(read_pulses(folder.samples), samples)
     health = assess_generator(
         arrivals,
-        cpu_ratio=happened.cpu_ratio,
-        loop_lag_p99_s=happened.loop_lag_p99_s,
+        plan.load,
+        GeneratorSigns(
+            processes=generators,
+            waits=count_waits(samples, generators, late_after_s=plan.load.late_after_s),
+            error_kinds=count_error_kinds(samples),
+        ),
         smallest_gated_limit_s=smallest_limit_s(plan.gates),
     )
     verdict = decide(
@@ -165,8 +173,9 @@ def judge_run(
             )
         ],
         "generator": _generator_json(health),
+        "target": _target_json(read_target_cpu(folder.path)),
         "windows": [_window_json(window) for window in _windows(data)],
-        "notes": list(happened.notes),
+        "notes": [*happened.notes, *compare_with_k6(folder.samples, gates)],
         "provenance": dict(provenance),
     }
     return verdict, result
@@ -216,4 +225,16 @@ def _ledger_json(counts: LedgerCounts) -> dict[str, object]:
 
 
 def _generator_json(health: GeneratorHealth) -> dict[str, object]:
-    return asdict(health) | {"problems": list(health.problems)}
+    processes = [
+        asdict(each) | {"blocked": [asdict(code) for code in each.blocked]}
+        for each in health.processes
+    ]
+    return asdict(health) | {
+        "problems": list(health.problems),
+        "advice": list(health.advice),
+        "processes": processes,
+    }
+
+
+def _target_json(target: TargetProcessors) -> dict[str, object]:
+    return asdict(target) | {"processes": [asdict(each) for each in target.processes]}

@@ -21,8 +21,6 @@ class Notebook:
     observations: dict[str, bool | None] = field(default_factory=dict)
     effects: dict[str, str] = field(default_factory=dict)
     signal_code: ExitCode = ExitCode.INTERRUPTED
-    cpu_ratios: list[float] = field(default_factory=list)
-    loop_lag_p99_s: float | None = None
 
     def because(self, code: Reason, message: str) -> None:
         """Add a reason, once."""
@@ -33,8 +31,3 @@ class Notebook:
     def has(self, code: Reason) -> bool:
         """Return whether a reason of this kind was noted."""
         return any(reason.code is code for reason in self.reasons)
-
-    @property
-    def cpu_ratio(self) -> float | None:
-        """The mean CPU ratio of the generator over the run, None if it never said."""
-        return sum(self.cpu_ratios) / len(self.cpu_ratios) if self.cpu_ratios else None

@@ -117,6 +117,8 @@ def _run_guarded(run: _Run) -> datetime | None:
     t0 = begun
     try:
         run.folder.write_text("effective.yaml", run.plan.effective)
+        for name, text in run.plan.arrival_files.items():
+            run.folder.write_text(name, text)
         with EventLog(run.folder.events, run.clock, begun) as events:
             events.append("run.started", name=run.plan.name, seed=run.plan.seed)
             try:
@@ -175,8 +177,6 @@ def _judge(run: _Run, started_at: datetime) -> Verdict:
         effects=notebook.effects,
         reasons=tuple(notebook.reasons),
         signal_code=notebook.signal_code,
-        cpu_ratio=notebook.cpu_ratio,
-        loop_lag_p99_s=notebook.loop_lag_p99_s,
         notes=tuple(notebook.notes),
         allow_inconclusive=run.options.allow_inconclusive,
     )

@@ -9,6 +9,7 @@ from surgeproof.report.accounts import endpoint_results, fault_rows, outcome_sha
 from surgeproof.report.effects import effect_of
 from surgeproof.report.run import Run
 from surgeproof.report.sentences import STATUS_ICONS, STATUS_WORDS, findings, headline
+from surgeproof.report.trust import client_limited
 from surgeproof.report.wording import clip, count_text, plain, seconds_text
 
 __all__ = ["MOST_BYTES", "render_markdown"]
@@ -26,6 +27,8 @@ def render_markdown(run: Run) -> str:
     head = headline(run)
     lines = [f"## {_ICONS[head.tone]} {_words(str(head))}", "", f"`{_code(run.id)}`", ""]
     lines += [f"- {_words(sentence)}" for sentence in findings(run)]
+    limited = client_limited(run)
+    lines += ["", f"**Client-limited.** {_words(limited)}"] if limited else []
     parts = ["\n".join(lines) + "\n"]
     parts += [part for part in (_reasons(run), *_tables(run)) if part]
     parts.append("The whole report is `report.html` in the run folder.\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,14 +24,8 @@ from surgeproof.report.gate_view import GateView
 from surgeproof.report.result_file import Degradation, Objective, ReasonText
 from surgeproof.report.run import Run
 from surgeproof.report.sentences import Headline, findings, headline
-from surgeproof.report.wording import (
-    NOTHING,
-    count_text,
-    plain,
-    ratio_text,
-    seconds_text,
-    span_text,
-)
+from surgeproof.report.trust import Sessions, Trust, client_limited, sessions_of, trust_of
+from surgeproof.report.wording import plain, span_text
 
 __all__ = ["Page", "build_page"]
 
@@ -68,17 +62,6 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """What became of the arrivals, and whether the generator can be believed."""
-
-    tone: str
-    icon: str
-    words: str
-    facts: tuple[tuple[str, str], ...]
-    problems: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """Everything the template shows. Strings are not yet escaped: the template does that."""
 
@@ -98,6 +81,8 @@ class Page:
     faults: tuple[FaultRow, ...]
     objectives: tuple[Objective, ...]
     trust: Trust
+    client_limited: str
+    sessions: Sessions | None
     ledger: tuple[tuple[str, LedgerCounts, bool], ...]
     endpoints: EndpointSection
     heatmap: Picture
@@ -126,7 +111,9 @@ def build_page(run: Run) -> Page:
         matrix=_matrix(result.degradation if result else ()),
         faults=fault_rows(run),
         objectives=result.objectives if result else (),
-        trust=_trust(run),
+        trust=trust_of(run),
+        client_limited=client_limited(run),
+        sessions=sessions_of(run),
         ledger=_ledger(result.ledger if result else {}),
         endpoints=endpoint_section(run),
         heatmap=heatmap_section(run),
@@ -175,42 +162,6 @@ def _matrix(cells: Sequence[Degradation]) -> Matrix:
         for endpoint, tier in endpoints
     )
     return Matrix(faults, rows)
-
-
-def _trust(run: Run) -> Trust:
-    result = run.result
-    if result is None:
-        so_far = (
-            ("requests recorded", count_text(len(run.samples))),
-            ("arrivals dropped", count_text(len(run.drops))),
-            ("generator CPU, at most", ratio_text(_most(pulse.cpu_ratio for pulse in run.pulses))),
-            ("send lag, p99 at most", seconds_text(_most(pulse.lag_p99_s for pulse in run.pulses))),
-        )
-        return Trust("none", "?", "not judged: the run ended before", so_far, ())
-    arrivals, requests, health = result.arrivals, result.requests, result.generator
-    sent = (
-        f"{count_text(requests.sent)} sent, {count_text(requests.completed)} completed, "
-        f"{count_text(requests.unfinished)} unfinished"
-    )
-    facts = (
-        (f"arrivals scheduled ({arrivals.unit}s)", count_text(arrivals.scheduled)),
-        ("sent", f"{count_text(arrivals.sent)}, {count_text(arrivals.late)} of them late"),
-        ("dropped", count_text(arrivals.dropped)),
-        ("send lag, p99", seconds_text(arrivals.lag_p99_s)),
-        ("requests", sent),
-        ("generator CPU", ratio_text(health.cpu_ratio if health else None) + " of one core"),
-        ("event loop lag, p99", seconds_text(health.loop_lag_p99_s if health else None)),
-        ("schedule", arrivals.schedule_sha256[:16] or NOTHING),
-    )
-    if health is None:
-        return Trust("none", "?", "no generator reported", facts, ())
-    if health.healthy:
-        return Trust("go", "✓", "yes: the generator kept its timetable", facts, health.problems)
-    return Trust("none", "✕", "no: the generator did not keep up", facts, health.problems)
-
-
-def _most(values: Iterable[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)
 
 
 def _ledger(ledger: Mapping[str, LedgerCounts]) -> tuple[tuple[str, LedgerCounts, bool], ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from surgeproof.journal.folder import RunFolder
-from surgeproof.report.html import render_html
 from surgeproof.report.junit import render_junit
 from surgeproof.report.markdown import render_markdown
 from surgeproof.report.openmetrics import render_openmetrics
@@ -25,6 +24,9 @@ def render_all(folder: RunFolder) -> list[Path]:
         OSError: the folder cannot be written.
     """
     run = read_run(folder)
+    # Late: matplotlib takes its time, and what cannot be read is told without it.
+    from surgeproof.report.html import render_html  # noqa: PLC0415
+
     return [
         folder.write_text("report.html", render_html(run)),
         folder.write_text("summary.md", render_markdown(run)),

@@ -14,13 +14,14 @@ from surgeproof.model.result import (
     GateResult,
     GeneratorHealth,
     LedgerCounts,
-    Quantiles,
     RecoveryResult,
     RequestCounts,
+    TargetProcessors,
 )
 from surgeproof.model.words import Status
 from surgeproof.report.fields import Fields
 from surgeproof.report.gate_view import GateView, failures_first
+from surgeproof.report.generator_fields import read_generator, read_quantiles, read_target
 
 __all__ = ["Degradation", "Measures", "Objective", "ReasonText", "RunResult", "read_result"]
 
@@ -92,6 +93,7 @@ class RunResult:
     ledger: Mapping[str, LedgerCounts]
     recovery: tuple[RecoveryResult, ...]
     generator: GeneratorHealth | None
+    target: TargetProcessors
     objectives: tuple[Objective, ...]
     degradation: tuple[Degradation, ...]
     notes: tuple[str, ...]
@@ -133,7 +135,8 @@ def read_result(data: Fields) -> RunResult:
         gates=failures_first([GateView.of(gate) for gate in _gates(data)]),
         ledger={kind: _ledger(counts) for kind, counts in data.named("ledger")},
         recovery=tuple(_recovery(recovery) for recovery in data.parts("recovery")),
-        generator=_generator(data.part("generator")),
+        generator=read_generator(data.part("generator")),
+        target=read_target(data.part("target")),
         objectives=tuple(_objective(objective) for objective in data.parts("objectives")),
         degradation=tuple(_degradation(row) for row in data.parts("degradation")),
         notes=data.texts("notes"),
@@ -173,18 +176,14 @@ def _requests(data: Fields) -> RequestCounts:
     return RequestCounts(data.count("sent"), data.count("completed"), data.count("unfinished"))
 
 
-def _quantiles(data: Fields) -> Quantiles:
-    return Quantiles(data.number("p50"), data.number("p95"), data.number("p99"), data.number("max"))
-
-
 def _endpoint(data: Fields) -> EndpointResult:
     return EndpointResult(
         name=data.text("name"),
         tier=data.text("tier"),
         count=data.count("count"),
         outcomes=data.counts("outcomes"),
-        response_time=_quantiles(data.part("response_time")),
-        service_time=_quantiles(data.part("service_time")),
+        response_time=read_quantiles(data.part("response_time")),
+        service_time=read_quantiles(data.part("service_time")),
     )
 
 
@@ -262,19 +261,6 @@ def _recovery(data: Fields) -> RecoveryResult:
         time_s=data.number("time_s"),
         censored_s=data.number("censored_s"),
         window=data.window("window") or Window("", 0.0, 0.0),
-    )
-
-
-def _generator(data: Fields) -> GeneratorHealth | None:
-    if not data.data:
-        return None
-    return GeneratorHealth(
-        cpu_ratio=data.number("cpu_ratio"),
-        loop_lag_p99_s=data.number("loop_lag_p99_s"),
-        lag_p99_s=data.number("lag_p99_s"),
-        dropped_ratio=data.number("dropped_ratio") or 0.0,
-        healthy=bool(data.claim("healthy")),
-        problems=data.texts("problems"),
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from surgeproof.errors import FormatError
 from surgeproof.journal.events import Event, read_events
 from surgeproof.journal.folder import RunFolder
+from surgeproof.journal.pulses import PulseLine, read_pulses
 from surgeproof.journal.samples import read_drops, read_samples
 from surgeproof.model.plan import Window
 from surgeproof.model.result import FaultRecord
@@ -61,6 +61,7 @@ class Run:
     server_charts: tuple[ServerChart, ...]
     server_source: str  # where they come from, in words
     effective: str
+    completed: int | None = None  # arrivals whose journey came to its end
     problems: tuple[str, ...] = field(default=())  # files that could not be read, in words
 
     @property
@@ -97,19 +98,21 @@ def read_run(folder: RunFolder) -> Run:
         result = read_result(Fields(folder.read_json("result.json"), "result.json"))
     samples, drops = _read_arrows(folder, problems)
     charts, source = _read_server_charts(folder, problems)
+    pulses = read_pulses(folder.samples)
     return Run(
         id=folder.id,
         result=result,
         samples=samples,
         drops=drops,
         events=events,
-        pulses=_read_pulses(folder),
+        pulses=_pulses(pulses),
         phases=(result.phases if result else ()) or _phases_of(events, _last_s(samples)),
         faults=result.faults if result else _faults_of(events),
         provenance=_read_provenance(folder, result, problems),
         server_charts=charts,
         server_source=source,
         effective=_read_text(folder),
+        completed=_completed(pulses),
         problems=tuple(problems),
     )
 
@@ -176,21 +179,25 @@ def _points(series: Fields) -> tuple[tuple[float, float], ...]:
     return tuple(points)
 
 
-def _read_pulses(folder: RunFolder) -> tuple[Pulse, ...]:
-    pulses = []
-    for path in sorted(folder.samples.glob("pulse-*.jsonl")):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                fields = Fields(json.loads(line), path.name)
-                t_s = fields.number("t_s")
-                health = [
-                    fields.number(key) for key in ("cpu_ratio", "loop_lag_p99_s", "lag_p99_s")
-                ]
-            except (ValueError, FormatError, AttributeError):
-                continue  # the half line of a process that was killed
-            if t_s is not None:
-                pulses.append(Pulse(t_s, *health))
+def _pulses(lines: Mapping[int, tuple[PulseLine, ...]]) -> tuple[Pulse, ...]:
+    pulses = [
+        Pulse(
+            line.t_s,
+            line.number("cpu_ratio"),
+            line.number("loop_lag_p99_s"),
+            line.number("lag_p99_s"),
+        )
+        for each in lines.values()
+        for line in each
+    ]
     return tuple(sorted(pulses, key=lambda pulse: pulse.t_s))
+
+
+def _completed(lines: Mapping[int, tuple[PulseLine, ...]]) -> int | None:
+    """Return the arrivals whose journey came to its end, by the generators' last word."""
+    counts = [each[-1].count("completed") for each in lines.values() if each]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _last_s(samples: Samples) -> float:

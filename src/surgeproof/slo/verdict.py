@@ -136,6 +136,8 @@ def _about_generator(
         reasons.append(VerdictReason(Reason.NO_SAMPLES, "no request was sent"))
     if health is not None and not health.healthy:
         message = f"the load generator is not reliable: {'; '.join(health.problems)}"
+        if health.advice:
+            message += f". To change: {'; '.join(health.advice)}"
         reasons.append(VerdictReason(Reason.GENERATOR_UNRELIABLE, message))
     return reasons
 

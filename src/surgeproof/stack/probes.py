@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 from collections.abc import Callable
@@ -21,6 +20,9 @@ _LARGEST_ANSWER_BYTES = 1 << 20
 
 def get(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> tuple[int, bytes] | None:
     """Return status and body of a loopback GET, or None where there was no whole answer."""
+    # Late: it brings the mail and TLS packages along, and a plan is checked without asking anybody.
+    import http.client  # noqa: PLC0415
+
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
     try:

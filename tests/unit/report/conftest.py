@@ -69,6 +69,7 @@ class Recipe:
     until_s: float = END_S
     redis_p99_s: float = 0.31  # measured under redis-down; the limit is 400 ms
     has_server_metrics: bool = True
+    steps: int = 1  # requests in each session
     result: Mapping[str, object] = field(default_factory=dict)  # merged over the hand-made one
 
 
@@ -164,15 +165,20 @@ def _write_samples(folder: RunFolder, recipe: Recipe) -> dict[str, int]:
                 break
             name = dice.choices(names, weights)[0]
             time_s, outcome = _draw(dice, name, medians[name], at_s)
-            writer.add(sample_row(name, tiers[name], at_s, time_s, outcome, counts["sent"]))
+            session, step = divmod(counts["sent"], recipe.steps)
+            row = sample_row(name, tiers[name], at_s, time_s, outcome, session)
+            writer.add({**row, "step": step + 1})
             counts["sent"] += 1
             counts[f"{name} {outcome}"] = counts.get(f"{name} {outcome}", 0) + 1
     with BatchWriter(folder.samples / "drops-0.arrow", DROP_SCHEMA):
         pass
     pulses = [
-        {"t_s": float(second), "cpu_ratio": 0.4, "loop_lag_p99_s": 0.002, "lag_p99_s": 0.003}
+        {
+            "t_s": float(second), "cpu_ratio": 0.4, "loop_lag_p99_s": 0.002, "lag_p99_s": 0.003,
+            "completed": counts["sent"] // recipe.steps,
+        }
         for second in range(int(min(END_S, recipe.until_s)))
-    ]
+    ]  # fmt: skip
     lines = "".join(json.dumps(pulse) + "\n" for pulse in pulses)
     (folder.samples / "pulse-0.jsonl").write_text(lines)
     return counts
@@ -367,7 +373,16 @@ def _result(recipe: Recipe, counts: Mapping[str, int]) -> dict[str, object]:
         ],
         "generator": {
             "cpu_ratio": 0.41, "loop_lag_p99_s": 0.0031, "lag_p99_s": 0.0021,
-            "dropped_ratio": 0.0, "healthy": True, "problems": [],
+            "dropped_ratio": 0.0, "healthy": True, "problems": [], "advice": [],
+            "waits": _waits(counts["sent"]), "processes": [_process(0), _process(1)],
+        },
+        "target": {
+            "cpu_ratio": 1.31, "cpu_most_ratio": 1.88,
+            "processes": [
+                {"name": "gateway", "cpu_ratio": 0.72, "cpu_most_ratio": 0.99},
+                {"name": "postgres", "cpu_ratio": 0.41, "cpu_most_ratio": 0.83},
+                {"name": "redis-cache", "cpu_ratio": 0.03, "cpu_most_ratio": 0.06},
+            ],
         },
         "objectives": [
             {
@@ -385,6 +400,26 @@ def _result(recipe: Recipe, counts: Mapping[str, int]) -> dict[str, object]:
         "notes": ["Server-side series are the harness's own scrape: no Prometheus was found."],
         "windows": [],
         "provenance": _provenance(),
+    }  # fmt: skip
+
+
+def _waits(requests: int) -> dict[str, object]:
+    times = {"p50": 0.031, "p95": 0.21, "p99": 0.64, "max": 1.9}
+    waits = {"p50": 0.0002, "p95": 0.0011, "p99": 0.0021, "max": 0.0402}
+    return {
+        "requests": requests, "waited": 3, "never_sent": 0, "wait": waits,
+        "response_time": times, "service_time": times, "is_limited": False,
+    }  # fmt: skip
+
+
+def _process(number: int) -> dict[str, object]:
+    return {
+        "generator": number, "cpu_ratio": 0.41, "cpu_most_ratio": 0.58, "cores": 4,
+        "busy_ratio": 0.52, "steal_ratio": 0.004,
+        "lag": {"p50": 0.0002, "p95": 0.0011, "p99": 0.0021, "max": 0.0402},
+        "loop_lag_p99_s": 0.0031, "gc_pauses": 41, "gc_longest_s": 0.0042, "gc_total_s": 0.02,
+        "files_most": 214, "files_limit": 1024, "ports_most": 640, "ports_limit": 28232,
+        "in_flight_most": 180, "waited": 0, "blocked": [],
     }  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 
 from surgeproof.model.result import (
-    ArrivalCounts,
     FaultRecord,
     GateResult,
     GeneratorHealth,
@@ -15,8 +14,6 @@ from surgeproof.model.result import (
     VerdictReason,
 )
 from surgeproof.model.words import ExitCode, Reason, Status
-from surgeproof.slo.health import assess_generator, smallest_limit_s
-from surgeproof.slo.notation import parse_gate
 from surgeproof.slo.verdict import PRECEDENCE, decide, exit_code_of, most_severe
 
 
@@ -206,48 +203,7 @@ def test_every_reason_has_an_exit_code_that_is_no_pass() -> None:
     assert all(exit_code_of(reason) is not ExitCode.PASS for reason in Reason)
 
 
-def arrivals(
-    sent: int = 1000, dropped: int = 0, lag: float | None = 0.001, off: int = 0
-) -> ArrivalCounts:
-    return ArrivalCounts("request", sent + dropped + off, sent, 0, dropped, lag, "")
-
-
-@pytest.mark.parametrize(
-    ("counted", "loop_lag", "limit", "problem"),
-    [
-        pytest.param(arrivals(), 0.02, 0.4, None, id="all bounds just held"),
-        pytest.param(arrivals(999, 1), 0.0, 0.4, None, id="exactly 0.1 % dropped"),
-        pytest.param(arrivals(998, 2), 0.0, 0.4, "were dropped", id="0.2 % dropped"),
-        pytest.param(arrivals(lag=0.05), 0.0, None, None, id="50 ms lag without a gated limit"),
-        pytest.param(arrivals(lag=0.051), 0.0, None, "at most 50ms", id="51 ms lag"),
-        pytest.param(
-            arrivals(lag=0.03), 0.0, 0.2, "at most 20ms", id="more than a tenth of the limit"
-        ),
-        pytest.param(arrivals(), 0.021, 0.4, "event loop ran 21ms late", id="loop lag"),
-        pytest.param(arrivals(), None, 0.4, None, id="an engine without our loop"),
-        pytest.param(arrivals(lag=None), 0.0, 0.4, "is not known", id="lag unknown"),
-        pytest.param(arrivals(off=-1), 0.0, 0.4, "do not add up", id="more sent than scheduled"),
-    ],
-)
-def test_generator_health(
-    counted: ArrivalCounts, loop_lag: float | None, limit: float | None, problem: str | None
-) -> None:
-    found = assess_generator(
-        counted, cpu_ratio=0.5, loop_lag_p99_s=loop_lag, smallest_gated_limit_s=limit
-    )
-    assert found.healthy is (problem is None)
-    if problem is not None:
-        assert problem in "; ".join(found.problems)
-
-
-def test_smallest_limit_is_that_of_upper_bounds_on_times() -> None:
-    texts = [
-        "http.response_time: p99 < 400ms",
-        "http.service_time: max <= 300ms",
-        "http.response_time: p50 > 1ms",
-        "arrivals.lag: p99 < 5ms",
-        "http.errors: rate < 1%",
-    ]
-    gates = [parse_gate(text, id="g") for text in texts]
-    assert smallest_limit_s(gates) == 0.3
-    assert smallest_limit_s([]) is None
+def test_an_unreliable_generator_is_told_with_what_to_change() -> None:
+    sick = GeneratorHealth(0.9, 0.1, 0.1, 0.0, False, ("too late",), ("use more workers",))
+    (reason,) = decide(PASSED, health=sick).reasons
+    assert reason.message.endswith("too late. To change: use more workers")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
-
-import psutil
 
 from surgeproof.errors import EnvironmentNotReadyError
 from surgeproof.stack.binaries import Program
@@ -96,6 +93,9 @@ def create_proxies(api_url: str, routes: tuple[ProxyRoute, ...]) -> None:
 
 
 def _call(api_url: str, method: str, path: str, body: str | None = None) -> tuple[int, object]:
+    # Late: to check a plan, this kind of server must be known and not be spoken to.
+    import http.client  # noqa: PLC0415
+
     parts = urlsplit(api_url)
     link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_CALL_TIMEOUT_S)
     try:
@@ -114,6 +114,8 @@ def _call(api_url: str, method: str, path: str, body: str | None = None) -> tupl
 
 
 def _listens(pid: int, port: int) -> bool:
+    import psutil  # noqa: PLC0415 - see _call
+
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp")
     except psutil.Error:
