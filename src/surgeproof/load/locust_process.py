@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from surgeproof.load.handover import HEADERS_VARIABLE, ORDER_VARIABLE, LoadOrder
+from surgeproof.load.plain import DRIVER_FILE
 
 __all__ = [
     "generator_environment",
@@ -71,7 +72,9 @@ def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _locust(order: LoadOrder, python: str) -> list[str]:
-    return [python, "-m", "locust", "-f", str(order.load.file), "--headless", "--only-summary"]
+    # The driver takes over where the scenario has plain Locust users, and leaves others alone.
+    files = f"{order.load.file},{DRIVER_FILE}"
+    return [python, "-m", "locust", "-f", files, "--headless", "--only-summary"]
 
 
 def generator_environment(

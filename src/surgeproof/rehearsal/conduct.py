@@ -24,7 +24,9 @@ from surgeproof.faults.injector import FaultInjector
 from surgeproof.faults.schedule import run_faults
 from surgeproof.faults.toxiproxy import ToxiproxyServer
 from surgeproof.load.handover import LoadOrder
-from surgeproof.load.k6 import k6_command
+from surgeproof.load.k6 import k6_command, k6_read_back_command
+from surgeproof.load.k6.report import k6_messages
+from surgeproof.load.k6.thresholds import carry_gates
 from surgeproof.load.locust_process import (
     generator_environment,
     locust_command,
@@ -35,8 +37,10 @@ from surgeproof.model.plan import Plan, Window
 from surgeproof.model.words import Reason
 from surgeproof.observe.exporter import Exporter, LiveMetrics
 from surgeproof.observe.observation import Observation, ServerView
+from surgeproof.observe.processor_time import TargetProcessorTime
 from surgeproof.plan import resolve_headers, resolve_text
-from surgeproof.rehearsal.generator import Generator, last_lines, run_to_end
+from surgeproof.rehearsal.generator import Generator, LoadProcess, last_lines, run_to_end
+from surgeproof.rehearsal.generator_fleet import GeneratorFleet
 from surgeproof.rehearsal.notebook import Notebook
 from surgeproof.rehearsal.progress import Progress
 from surgeproof.rehearsal.watch import Surroundings, Watch, timed_out
@@ -74,6 +78,7 @@ class Conductor:
         self._progress = Progress(plan)
         self._metrics = LiveMetrics()
         self._observation: Observation | None = None
+        self._target_cpu: TargetProcessorTime | None = None
         self._injector: FaultInjector | None = None
 
     def conduct(self) -> None:
@@ -156,6 +161,9 @@ class Conductor:
             search_path=around.environ.get("PATH"),
         )
         self._observation = observation
+        self._target_cpu = opened.enter_context(
+            TargetProcessorTime(running.processes, around.folder.path)
+        )
 
     def _open_injector(self, opened: ExitStack, running: RunningStack) -> FaultInjector | None:
         plan, around = self._plan, self._around
@@ -184,30 +192,45 @@ class Conductor:
 
     # The load -----------------------------------------------------------------------------------
 
-    def _prepare_load(self, opened: ExitStack, running: RunningStack) -> tuple[Generator, Path]:
+    def _prepare_load(self, opened: ExitStack, running: RunningStack) -> tuple[LoadProcess, Path]:
         plan, around = self._plan, self._around
         around.view.say("preparing the load")
         order = LoadOrder.of_plan(plan, running.base_url, around.folder.samples)
         order_path = around.folder.write_text("load.json", order.to_json())
-        generator = Generator(around.folder, around.guardian, around.clock)
-        opened.callback(generator.stop)
+        if plan.load.engine == "k6":
+            carry_gates(plan.gates, self._schedule).write(order_path.parent)
         headers = resolve_headers(plan.target, around.environ)
-        command = k6_command(order_path) if plan.load.engine == "k6" else locust_command(order)
-        generator.start(command, generator_environment(around.environ, order_path, headers))
+        environment = generator_environment(around.environ, order_path, headers)
+        generator = self._start_load(opened, order, order_path, environment)
         generator.wait_until_ready(self._within_timeout(_PREPARE_TIMEOUT_S))
         return generator, order_path
 
-    def _start(self, generator: Generator) -> None:
+    def _start_load(
+        self, opened: ExitStack, order: LoadOrder, order_path: Path, environment: dict[str, str]
+    ) -> LoadProcess:
+        around, load = self._around, self._plan.load
+        if load.engine == "locust" and load.workers > 1:
+            fleet = GeneratorFleet(around.folder, around.guardian, around.clock)
+            opened.callback(fleet.stop)
+            fleet.start(order, environment, around.environ)
+            return fleet
+        generator = Generator(around.folder, around.guardian, around.clock)
+        opened.callback(generator.stop)
+        command = k6_command(order_path) if load.engine == "k6" else locust_command(order)
+        generator.start(command, environment)
+        return generator
+
+    def _start(self, generator: LoadProcess) -> None:
         around = self._around
         t0 = around.clock.monotonic() + _LEAD_S
         started_at = around.clock.utc_now() + timedelta(seconds=_LEAD_S)
         generator.announce_start(t0)
         around.events.rebase(t0)
-        around.events.append("generator.started", generator=0, pid=generator.pid)
+        self._note_happenings(generator)
         if self._observation is not None:
             self._observation.begin(t0, started_at)
 
-    def _drive(self, generator: Generator, running: RunningStack) -> None:
+    def _drive(self, generator: LoadProcess, running: RunningStack) -> None:
         """Watch the load to its end while the faults come and go by their timetable."""
         plan, around = self._plan, self._around
         stop = threading.Event()
@@ -222,6 +245,8 @@ class Conductor:
                 self._take_pulses(generator)
                 watch.look(now_s, running)
                 self._tell(now_s)
+                if self._target_cpu is not None:
+                    self._target_cpu.look(now_s)
                 if timetable is not None and timetable.rollback_failed:
                     raise RollbackFailedError("; ".join(map(str, timetable.problems)))
                 code = generator.poll()
@@ -242,16 +267,25 @@ class Conductor:
                 self._notebook.notes += [str(problem) for problem in timetable.problems]
             generator.stop()
             self._take_pulses(generator)
+            for message in k6_messages(around.folder.samples):
+                around.events.append("log", message=message)
 
-    def _take_pulses(self, generator: Generator) -> None:
+    def _note_happenings(self, generator: LoadProcess) -> None:
+        for name, fields in generator.happenings():
+            self._around.events.append(name, sync=False, **fields)
+            if name == "generator.lost":
+                self._notebook.notes.append(
+                    f"load worker {fields['generator']} was lost ({fields['reason']}):"
+                    f" {fields['unknown']} arrivals of unknown fate count as dropped"
+                )
+
+    def _take_pulses(self, generator: LoadProcess) -> None:
+        self._note_happenings(generator)
         pulses = generator.pulses.read()
         self._progress.add(pulses)
         for pulse in pulses:
             if pulse.is_end:
                 self._arrivals_taken = pulse.scheduled
-                self._notebook.loop_lag_p99_s = pulse.loop_lag_p99_s
-            elif pulse.cpu_ratio is not None:
-                self._notebook.cpu_ratios.append(pulse.cpu_ratio)
             self._metrics.note_pulse(
                 0,
                 {
@@ -267,11 +301,11 @@ class Conductor:
                 },
             )
 
-    def _note_end(self, generator: Generator, code: int, now_s: float) -> None:
+    def _note_end(self, generator: LoadProcess, code: int, now_s: float) -> None:
         if code == 0 and now_s >= self._plan.duration_s:
-            self._around.events.append("generator.ended", generator=0, code=code)
+            self._around.events.append("generator.ended", generator=generator.label, code=code)
             return
-        self._around.events.append("generator.lost", generator=0, code=code)
+        self._around.events.append("generator.lost", generator=generator.label, code=code)
         tail = "; ".join(last_lines(generator.log_path, 3))
         self._notebook.because(
             Reason.GENERATOR_LOST, f"the generator ended with {code} after {now_s:.1f} s: {tail}"
@@ -326,9 +360,10 @@ class Conductor:
             return
         around.view.say("reading the ledger back")
         headers = resolve_headers(plan.target, around.environ)
+        is_k6 = plan.load.engine == "k6"
         try:
             run_to_end(
-                read_back_command(order_path),
+                k6_read_back_command(order_path) if is_k6 else read_back_command(order_path),
                 name="read-back",
                 environment=generator_environment(around.environ, order_path, headers),
                 log_path=around.folder.logs / "read-back.log",

@@ -16,12 +16,54 @@ from surgeproof.errors import EnvironmentNotReadyError, TargetNotReadyError
 from surgeproof.journal.folder import RunFolder
 from surgeproof.load.handover import ready_file, write_start
 
-__all__ = ["Generator", "ProcessWrapper", "Pulse", "PulseTail", "last_lines", "run_to_end"]
+__all__ = [
+    "Generator",
+    "LoadProcess",
+    "ProcessWrapper",
+    "Pulse",
+    "PulseSource",
+    "PulseTail",
+    "last_lines",
+    "run_to_end",
+]
 
 _POLL_S = 0.02
 # A generator told to end stops sending, flushes and exits within 3 s.
 _GRACE_S = 4.0
 _TAIL_LINES = 15
+
+
+class PulseSource(Protocol):
+    """Has what the load's pulse said since the last look."""
+
+    def read(self) -> list[Pulse]: ...
+
+
+class LoadProcess(Protocol):
+    """What drives a rehearsal's load, be it one process or several."""
+
+    @property
+    def pulses(self) -> PulseSource: ...
+
+    @property
+    def log_path(self) -> Path: ...
+
+    @property
+    def label(self) -> int | str:
+        """What events call it: a generator's number, or ``master``."""
+        ...
+
+    def wait_until_ready(self, timeout_s: float) -> None: ...
+
+    def announce_start(self, t0: float) -> None: ...
+
+    def happenings(self) -> list[tuple[str, dict[str, object]]]:
+        """Return the events (name, fields) of its processes since the last call."""
+        ...
+
+    def poll(self) -> int | None: ...
+
+    def stop(self) -> None: ...
 
 
 class ProcessWrapper(Protocol):
@@ -98,19 +140,31 @@ class Generator:
     """One generator process, from its start to its end."""
 
     def __init__(
-        self, folder: RunFolder, wrapper: ProcessWrapper, clock: Clock, *, number: int = 0
+        self,
+        folder: RunFolder,
+        wrapper: ProcessWrapper,
+        clock: Clock,
+        *,
+        number: int = 0,
+        name: str | None = None,
     ) -> None:
+        self._name = name or f"generator-{number}"
         self._folder = folder
         self._wrapper = wrapper
         self._clock = clock
         self._number = number
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
+        self._happened: list[tuple[str, dict[str, object]]] = []
         self.pulses = PulseTail(folder.samples / f"pulse-{number}.jsonl")
 
     @property
     def log_path(self) -> Path:
-        return self._folder.logs / f"generator-{self._number}.log"
+        return self._folder.logs / f"{self._name}.log"
+
+    @property
+    def label(self) -> int | str:
+        return self._number
 
     @property
     def pid(self) -> int | None:
@@ -120,7 +174,7 @@ class Generator:
         """Start the process; it prepares and then waits to be told t0."""
         self._log = self.log_path.open("ab")
         self._process = subprocess.Popen(
-            self._wrapper.wrap(command, f"generator-{self._number}"),
+            self._wrapper.wrap(command, self._name),
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -135,7 +189,17 @@ class Generator:
         Raises:
             TargetNotReadyError: it died or took too long; with its last log lines.
         """
-        deadline = self._clock.monotonic() + timeout_s
+        if not self.is_ready(timeout_s):
+            message = f"the generator was not prepared within {timeout_s:.0f} s"
+            raise TargetNotReadyError(message, last_lines(self.log_path))
+
+    def is_ready(self, patience_s: float) -> bool:
+        """Tell whether the generator is prepared, waiting for it for a while.
+
+        Raises:
+            TargetNotReadyError: it died; with its last log lines.
+        """
+        deadline = self._clock.monotonic() + patience_s
         ready = ready_file(self._folder.samples, self._number)
         while not ready.exists():
             code = self.poll()
@@ -143,13 +207,20 @@ class Generator:
                 message = f"the generator ended with {code} before it was prepared"
                 raise TargetNotReadyError(message, last_lines(self.log_path))
             if self._clock.monotonic() > deadline:
-                message = f"the generator was not prepared within {timeout_s:.0f} s"
-                raise TargetNotReadyError(message, last_lines(self.log_path))
+                return False
             self._clock.sleep(_POLL_S)
+        return True
 
     def announce_start(self, t0: float) -> None:
         """Tell the prepared generator when t0 is, in seconds on CLOCK_MONOTONIC."""
         write_start(self._folder.samples, t0)
+        started: dict[str, object] = {"generator": self._number, "pid": self.pid}
+        self._happened.append(("generator.started", started))
+
+    def happenings(self) -> list[tuple[str, dict[str, object]]]:
+        """Return the events of the process since the last call: its start."""
+        happened, self._happened = self._happened, []
+        return happened
 
     def poll(self) -> int | None:
         """Return the exit code, None while the process runs."""

@@ -1,4 +1,7 @@
-"""``python -m benchmarks --quick`` for real; only what holds on any machine is asserted."""
+"""``python -m benchmarks --quick`` for real; only what holds on any machine is asserted.
+
+It takes about a minute, and longer on a machine with other work.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jsonschema
 import pytest
 
 pytestmark = [pytest.mark.integration, pytest.mark.full]
 
 ROOT = Path(__file__).parents[3]
-# It takes about 20 s; the machine may be busy with other suites.
-PATIENCE_S = 240.0
+PATIENCE_S = 400.0
 # An engine that measures from the intended start has nothing to add but the machine's own delays.
 CLOSE_TO_TRUTH = 0.1
 # Closed users wait the stall out and ask for less: 20 of them meet a tenth of it.
@@ -26,15 +29,9 @@ class Page(NamedTuple):
     text: str
     data: dict[str, Any]
 
-    def open_row(self, tool: str) -> dict[str, Any]:
-        return next(row for row in self.data["open"] if row["tool"] == tool)
-
-    def stall_row(self, tool: str) -> dict[str, Any]:
-        return next(row for row in self.data["stall"] if row["tool"] == tool)
-
-    def p90_over_truth(self, tool: str) -> float:
-        (run,) = self.stall_row(tool)["runs"]
-        return float(run["reported"]["p90_s"] / self.data["truth"]["p90_s"])
+    def row(self, table: str, tool: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(row for row in self.data[table] if row["tool"] == tool)
+        return found
 
 
 def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,7 +46,7 @@ def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+def page(judge_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
     """One quick run, shared: it is only read."""
     out = tmp_path_factory.mktemp("benchmarks") / "out.json"
     ended = run_benchmarks("--quick", "--out", str(out))
@@ -57,47 +54,56 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return Page(ended.stdout, json.loads(out.read_text()))
 
 
-def test_the_page_names_timer_python_build_and_versions(page: Page) -> None:
-    assert page.data["timer"] in {"timerfd", "loop timer"}
-    assert f"timer that woke surgeproof's engine: {page.data['timer']}" in page.text
-    assert page.data["machine"]["python_build"] in page.text
-    assert {"surgeproof", "locust", "uvloop"} <= set(page.data["machine"]["versions"])
+def test_the_numbers_follow_the_schema_and_name_their_origin(page: Page) -> None:
+    schema = json.loads((ROOT / "benchmarks" / "results" / "schema.json").read_text())
+    jsonschema.validate(page.data, schema)
+    provenance = page.data["provenance"]
+    assert provenance["python_build"] in page.text
+    assert provenance["timer"] in page.text
+    assert {"surgeproof", "locust", "uvloop"} <= set(provenance["versions"])
 
 
 def test_a_tool_has_its_rows_or_the_reason_why_not(page: Page) -> None:
-    measured = {row["tool"] for row in page.data["open"]} | set(page.data["skipped"])
-    assert measured == {"surgeproof", "Locust FastHttpUser", "k6"}
+    tools = {row["tool"] for row in page.data["closed"]}
+    assert {"surgeproof", "surgeproof journeys, an event each", "FastHttpUser"} <= tools
+    assert [name for name in tools if name.startswith("k6")] or "k6" in page.data["skipped"]
     if os.environ.get("CI"):
-        assert not page.data["skipped"], page.text
+        assert [name for name in tools if name.startswith("k6")]
     for reason in page.data["skipped"].values():
         assert reason in page.text
-    for row in page.data["open"]:
-        (run,) = row["runs"]
-        assert run["cpu_s"] > 0
-        assert run["evenness"]["arrivals"] > 0
-        assert row["tool"] in page.text
 
 
 def test_our_arrivals_keep_the_schedule_better_than_fast_http_users(page: Page) -> None:
-    (ours,) = page.open_row("surgeproof")["runs"]
-    (peer,) = page.open_row("Locust FastHttpUser")["runs"]
-    assert ours["evenness"]["lag_p99_s"] < peer["evenness"]["lag_p99_s"]
-    assert ours["evenness"]["busiest_bin_ratio"] < peer["evenness"]["busiest_bin_ratio"]
+    ours, peer = page.row("open", "surgeproof"), page.row("open", "FastHttpUser")
+    assert ours["lag_p99_s"]["median"] < peer["lag_p99_s"]["median"]
+    assert ours["worst_bin_ratio"] < peer["worst_bin_ratio"]
 
 
-def test_our_p90_tells_the_truth_of_a_stall_and_closed_users_do_not(page: Page) -> None:
-    assert page.p90_over_truth("surgeproof") == pytest.approx(1.0, abs=CLOSE_TO_TRUTH)
-    assert page.p90_over_truth("Locust FastHttpUser, 20 users") < FAR_BELOW_TRUTH
+def test_two_workers_send_the_schedule_of_one(page: Page) -> None:
+    (pair,) = page.data["workers"]
+    assert pair["two_arrivals"] == pair["asked"]
 
 
-def test_our_whole_schedule_arrives_stall_or_not(page: Page) -> None:
-    (run,) = page.stall_row("surgeproof")["runs"]
-    assert run["arrived"] == page.data["truth"]["sent"]
-    (peer,) = page.stall_row("Locust FastHttpUser, 20 users")["runs"]
-    assert peer["arrived_in_stall"] < run["arrived_in_stall"]
+@pytest.mark.parametrize("tool", ["surgeproof", "surgeproof, 5 connections"])
+def test_our_p90_tells_the_truth_of_a_stall_at_any_pool_size(page: Page, tool: str) -> None:
+    row, truth = page.row("stall", tool), page.data["stall_truth"]["times"]
+    assert row["reported"]["p90_s"] == pytest.approx(truth["p90_s"], rel=CLOSE_TO_TRUTH)
+    assert row["arrived"] == truth["sent"]
 
 
-def test_ratios_are_there_for_every_peer(page: Page) -> None:
-    ratios = page.data["ratios"]
-    assert ratios["lag p99 at 200/s: Locust FastHttpUser / surgeproof"] > 1
-    assert "p90 under stall: surgeproof / truth" in ratios
+def test_closed_users_do_not_tell_the_truth_of_a_stall(page: Page) -> None:
+    row, truth = page.row("stall", "FastHttpUser, 20 users"), page.data["stall_truth"]
+    assert row["reported"]["p90_s"] < FAR_BELOW_TRUTH * truth["times"]["p90_s"]
+    assert row["in_stall"] < truth["in_stall"]
+
+
+def test_ratios_say_what_is_asked(page: Page) -> None:
+    asked = page.data["ratios"]["fasthttpuser"]["requests/s: surgeproof / FastHttpUser"]
+    assert (asked["target"], asked["must_be"]) == (10.0, "at least")
+    assert asked["value"] > 0
+
+
+def test_an_unknown_table_is_wrong_usage() -> None:
+    ended = run_benchmarks("--only", "clsoed")
+    assert ended.returncode == 2
+    assert "table 'clsoed'; accepted: closed, open" in ended.stderr

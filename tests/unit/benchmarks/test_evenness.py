@@ -23,7 +23,7 @@ def test_an_even_schedule_has_no_lag_and_fills_every_bin_alike() -> None:
     assert found.arrivals == 375
     assert found.rate_per_s == pytest.approx(100.0)
     assert found.lag_p99_s == pytest.approx(0.0, abs=1e-9)
-    assert found.busiest_bin_ratio == pytest.approx(1.0)
+    assert found.worst_bin_ratio == pytest.approx(1.0)
 
 
 def test_lag_is_what_an_arrival_lies_behind_its_slot() -> None:
@@ -31,16 +31,20 @@ def test_lag_is_what_an_arrival_lies_behind_its_slot() -> None:
     found = judge(late)
     assert found.lag_p50_s == pytest.approx(0.0, abs=1e-9)
     assert found.lag_p99_s == pytest.approx(0.003)
+    assert found.late_ratio == 0.0
     # Less than half a gap: still one to a bin.
-    assert found.busiest_bin_ratio == pytest.approx(1.0)
+    assert found.worst_bin_ratio == pytest.approx(1.0)
 
 
 def test_a_burst_is_uneven_though_its_rate_is_right() -> None:
     # Twenty at once every 0.2 s: the first of each comes 19 slots after the one that is on time.
     found = judge([k // 20 * 0.2 for k in range(400)])
     assert found.rate_per_s == pytest.approx(100.0)
-    assert found.busiest_bin_ratio == pytest.approx(20.0)
+    assert found.worst_bin_ratio == pytest.approx(20.0)
     assert found.lag_p99_s == pytest.approx(0.19)
+    # One bin in twenty holds them all; every burst but its last arrival comes late.
+    assert found.even_bins_ratio == pytest.approx(0.95, abs=0.01)
+    assert found.late_ratio > 0.8
 
 
 def test_a_rate_that_is_not_held_shows_as_lag() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.server import Judge
 from benchmarks.stall import Stall
 
 STALL = Stall(every_s=10.0, length_s=2.0, phase_s=4.0)
@@ -39,16 +38,3 @@ def test_the_truth_is_the_wait_for_the_end_of_the_stall() -> None:
     assert (truth.sent, truth.p50_s) == (4000, 0.0)
     assert (truth.p90_s, truth.p99_s, truth.max_s) == pytest.approx((1.0, 1.9, 2.0))
     assert STALL.holds(np.arange(4000) / 200) == 800
-
-
-def test_the_server_counts_its_stalls_from_the_first_request() -> None:
-    moments_ns = iter([7_000_000_000, 10_500_000_000, 11_250_000_000, 13_500_000_000])
-    judge = Judge(STALL, now_ns=lambda: next(moments_ns))
-    assert [judge.note() for _ in range(4)] == [0.0, 0.0, pytest.approx(1.75), 0.0]
-    assert judge.arrivals_ns[0] == 7_000_000_000
-    assert len(judge.arrivals_ns) == 4
-
-
-def test_a_server_without_a_stall_answers_at_once() -> None:
-    judge = Judge(None, now_ns=lambda: 5)
-    assert judge.note() == 0.0
