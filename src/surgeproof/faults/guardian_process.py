@@ -169,8 +169,10 @@ def every_stat() -> dict[int, Stat]:
 
 
 def kin(roots: Iterable[Process], table: Mapping[int, Stat], spare: set[int]) -> dict[int, Stat]:
-    """Return the living of ``table`` that belong to ``roots``: themselves, members of the groups
-    and sessions that they lead, and the descendants of all these; never the pids in ``spare``.
+    """Return the living of ``table`` that belong to ``roots``.
+
+    These are the roots themselves, members of the groups and sessions that they lead, and the
+    descendants of all these; never the pids in ``spare``.
 
     The number of a dead leader is not given away while its group lives. So where its pid belongs
     to a younger process, the old group is gone and the new one is somebody else's.
@@ -269,8 +271,9 @@ class Cleaner:
         return self._living()
 
     def _living(self) -> list[Stat]:
-        """Return all that is to end and has not; those once seen count for good, even where
-        their parents died and they became children of init.
+        """Return all that is to end and has not.
+
+        Those once seen count for good, even where their parents died and init adopted them.
         """
         table = every_stat()
         for stat in kin(self._book.newest_first(), table, self._spare).values():

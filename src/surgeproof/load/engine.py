@@ -216,14 +216,6 @@ class Engine:
         """Start nothing intended at ``from_s`` or later; returns before it is done."""
         self._change(lambda: self._pending.cut(from_s))
 
-    def assign(self, slots: NDArray[np.int64], from_s: float) -> None:
-        """Replace the slots from ``from_s`` on (seconds since t0) that are not yet started.
-
-        Slots of the schedule before that moment, and those already taken, stay as they are; of
-        ``slots`` only those at or after it count. Returns before it is done, on the engine's loop.
-        """
-        self._change(lambda: self._pending.assign(slots, from_s))
-
     def _change(self, change: Callable[[], None]) -> None:
         """Change what is pending on the engine's loop, to which it belongs."""
         loop = self._loop

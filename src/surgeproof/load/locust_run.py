@@ -114,7 +114,7 @@ class LocustRun:
             self._events.raise_stop()
             if is_asked_to_stop(self._user):
                 # Nothing more is started; what is under way may end, as long as Locust waits.
-                self._engine.assign(np.empty(0, dtype=np.int64), 0.0)
+                self._engine.cut(0.0)
             t0 = self._engine.t0
             if t0 is None:
                 continue

@@ -32,8 +32,6 @@ class Pending:
         self._at = 0
         self._moments: list[float] = []
         self._rows: list[tuple[int, float, int, int]] = []
-        # Parts of the slots of earlier assignments that had been taken when these ended.
-        self._taken_before: list[Slots] = []
         self.taken = 0
         self.next_s: float | None = None
         self._load()
@@ -49,22 +47,6 @@ class Pending:
             else:
                 self._load()
             yield row
-
-    def assign(self, slots: Slots, from_s: float) -> None:
-        """Replace all slots not yet taken at or after ``from_s`` by those of ``slots`` there.
-
-        What was taken here already is not taken again.
-        """
-        times = self._schedule.times_s
-        consumed = self._loaded - len(self._rows) + self._at
-        self._taken_before.append(self._slots[:consumed])
-        left = self._slots[consumed:]
-        kept = left[times[left] < from_s]
-        given = slots[times[slots] >= from_s]
-        given = given[~np.isin(given, np.concatenate(self._taken_before))]
-        self._slots = np.union1d(kept, given)
-        self._loaded = 0
-        self._load()
 
     def add(self, slots: Slots) -> None:
         """Take these slots too, in order; none of them may have been given before."""

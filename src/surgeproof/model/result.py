@@ -43,6 +43,8 @@ class ArrivalCounts:
 
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
+    """What became of the requests; ``unfinished`` are those whose end was never seen."""
+
     sent: int
     completed: int
     unfinished: int
@@ -60,6 +62,8 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True)
 class EndpointResult:
+    """What became of the attempts at one endpoint; times in seconds."""
+
     name: str
     tier: str
     count: int
@@ -177,8 +181,9 @@ class GeneratorProcess:
 
 @dataclass(frozen=True, slots=True)
 class ClientWaits:
-    """How long requests waited within the generator: the part of response time that is not the
-    target's.
+    """How long requests waited within the generator.
+
+    It is the part of response time that is not the target's.
 
     ``waited`` of ``requests`` were sent over ``late_after`` after they were due, ``never_sent``
     of them not at all. ``is_limited``: so many waited for a connection that response times tell
@@ -232,12 +237,16 @@ class TargetProcessors:
 
 @dataclass(frozen=True, slots=True)
 class VerdictReason:
+    """Why the verdict is what it is, as a code and in words."""
+
     code: Reason
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """What the run comes to, with every reason for it."""
+
     status: Status
     reasons: tuple[VerdictReason, ...]
     exit_code: ExitCode

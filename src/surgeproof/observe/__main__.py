@@ -11,6 +11,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
+    """Write the generated files into the folder that is named."""
     parser = argparse.ArgumentParser(
         prog="python -m surgeproof.observe",
         description="Write the Grafana overview, the scrape config and the rules.",

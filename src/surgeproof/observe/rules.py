@@ -142,6 +142,7 @@ def error_ratio_record(window_s: int) -> str:
 
 
 def alert_name(window: BurnWindow) -> str:
+    """Return the name of a window's alert, by its long side."""
     return f"ErrorBudgetBurn{prometheus_duration(window.long_s)}"
 
 

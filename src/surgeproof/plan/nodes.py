@@ -61,6 +61,8 @@ class MappingNode:
 
 @dataclass(frozen=True, slots=True)
 class ListNode:
+    """A list, with the place where it begins."""
+
     place: Place
     items: tuple[Node, ...]
 
@@ -84,6 +86,7 @@ class Mistakes:
 
 
 def empty_mapping(place: Place) -> MappingNode:
+    """Return a mapping without a key, as if it stood at a place."""
     return MappingNode(place, MappingProxyType({}))
 
 

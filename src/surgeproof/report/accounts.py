@@ -35,6 +35,7 @@ class FaultRow:
 
 
 def fault_rows(run: Run) -> tuple[FaultRow, ...]:
+    """Return what the report says of each fault, in the order of the plan."""
     return tuple(_fault_row(run, fault) for fault in run.faults)
 
 

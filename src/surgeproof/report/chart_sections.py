@@ -47,6 +47,8 @@ _SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class TimelineSection:
+    """The timeline of the whole run, and its numbers as a table."""
+
     title: str
     svg: Markup
     rows: tuple[tuple[str, ...], ...]
@@ -54,6 +56,8 @@ class TimelineSection:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSection:
+    """Response times of each endpoint, drawn and as a table."""
+
     title: str
     rows: tuple[tuple[str, ...], ...]
     svg: Markup | None
@@ -71,6 +75,8 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class ServerSection:
+    """Charts of the target's own metrics; ``empty`` names those without a point."""
+
     svg: Markup | None
     source: str
     hidden: int
@@ -78,6 +84,7 @@ class ServerSection:
 
 
 def timeline_section(run: Run) -> TimelineSection:
+    """Draw load, latency and outcomes over the run, with phases and faults."""
     timeline = make_timeline(run)
     title = timeline_title(run, timeline)
     svg = _markup(draw_timeline(run, timeline, title))
@@ -101,6 +108,7 @@ def _timeline_rows(table: Timeline) -> tuple[tuple[str, ...], ...]:
 
 
 def endpoint_section(run: Run) -> EndpointSection:
+    """Draw the busiest endpoints, and list all of them."""
     results = endpoint_results(run)
     counted = [endpoint for endpoint in results if endpoint.count]
     busiest = {
@@ -146,6 +154,7 @@ def _endpoint_row(endpoint: EndpointResult) -> tuple[str, ...]:
 
 
 def heatmap_section(run: Run) -> Picture:
+    """Draw how response times were spread, second by second."""
     grid = latency_grid(run)
     if grid is None:
         return Picture("Latency heatmap", None)
@@ -154,6 +163,7 @@ def heatmap_section(run: Run) -> Picture:
 
 
 def server_section(run: Run) -> ServerSection:
+    """Draw what was observed of the target."""
     filled = [chart for chart in run.server_charts if any(line.points for line in chart.series)]
     empty = tuple(chart.title for chart in run.server_charts if chart not in filled)
     svg = _markup(draw_server(run, filled, "Server-side metrics")) if filled else None

@@ -78,6 +78,7 @@ def edges(before: LiveState | None, now: LiveState) -> Iterator[str]:
 
 
 def p99_text(state: LiveState) -> str:
+    """Return the p99 of now with its limit, where a gate sets one."""
     text = seconds_text(state.p99_s)
     if state.p99_limit_s is None:
         return text
@@ -85,6 +86,7 @@ def p99_text(state: LiveState) -> str:
 
 
 def faults_text(state: LiveState) -> str:
+    """Return the faults that are active, each with the time it has left."""
     return ", ".join(
         f"{plain(name)} ({span_text(max(left_s, 0.0))} left)"
         for name, left_s in state.active_faults
@@ -92,6 +94,7 @@ def faults_text(state: LiveState) -> str:
 
 
 def gates_text(state: LiveState) -> str:
+    """Return the gates that are broken now."""
     return ", ".join(plain(gate) for gate in state.gates_breached)
 
 

@@ -31,6 +31,8 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class ServerSeries:
+    """One line of a chart of the target's metrics."""
+
     label: str
     points: tuple[tuple[float, float], ...]  # (seconds since t0, value)
 

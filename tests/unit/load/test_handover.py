@@ -20,6 +20,7 @@ from surgeproof.load.handover import (
     write_start,
 )
 from surgeproof.load.locust_process import generator_environment, locust_command
+from surgeproof.load.plain import DRIVER_FILE
 from surgeproof.model.plan import ArrivalPart, Endpoint, Load, Phase, Timeouts
 from surgeproof.model.words import Tier
 
@@ -120,5 +121,5 @@ def test_the_locust_command_is_headless_and_names_no_secret(make_load: MakeLoad)
     load = make_load(("one", 1, []), file=Path("s.py"))
     order = LoadOrder(seed=1, base_url="http://h:1", load=load)
     command = locust_command(order, python="py", csv=Path("/tmp/x"))
-    assert command[:5] == ["py", "-m", "locust", "-f", "s.py"]
+    assert command[:5] == ["py", "-m", "locust", "-f", f"s.py,{DRIVER_FILE}"]
     assert {"--headless", "--host", "http://h:1", "--csv", "/tmp/x"} <= set(command)

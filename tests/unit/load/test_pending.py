@@ -56,41 +56,38 @@ def test_slots_before_the_cut_stay_and_those_after_are_replaced() -> None:
     schedule = schedule_of()
     pending = Pending(schedule, schedule.slots(0, 2))
     slots(pending, 0.5)
-    pending.assign(schedule.slots(1, 2), 1.0)
+    pending.cut(1.0)
+    other = schedule.slots(1, 2)
+    pending.add(other[schedule.times_s[other] >= 1.0])
     left = slots(pending, 99.0)
     assert [slot for slot in left if slot < 1000] == list(range(500, 1000, 2))
     assert [slot for slot in left if slot >= 1000] == list(range(1001, 3000, 2))
 
 
-def test_a_cut_in_the_past_sends_nothing_twice() -> None:
+def test_a_cut_in_the_past_takes_nothing_back() -> None:
     schedule = schedule_of()
     pending = Pending(schedule)
     before = slots(pending, 1.5)
-    pending.assign(schedule.slots(0, 1), 0.2)
-    assert slots(pending, 99.0) == list(range(len(before), 3000))
+    pending.cut(0.2)
+    assert pending.next_s is None
+    assert pending.taken == len(before)
 
 
-@given(
-    st.lists(
-        st.tuples(st.floats(0, 3.2), st.floats(0, 3.2), st.integers(1, 4)), min_size=1, max_size=6
-    )
-)
-def test_no_reassignment_makes_a_slot_start_twice_or_lets_its_last_owner_forget_it(
-    steps: list[tuple[float, float, int]],
-) -> None:
+@given(st.lists(st.tuples(st.floats(0, 3.2), st.floats(0, 3.2)), min_size=1, max_size=6))
+def test_what_is_cut_and_given_back_starts_once_each(steps: list[tuple[float, float]]) -> None:
     schedule = schedule_of(700.0)
     pending = Pending(schedule)
     taken: list[int] = []
-    now_s, given, cut_s = 0.0, schedule.slots(0, 1), 0.0
-    for later_s, from_s, count in steps:
+    now_s = 0.0
+    for later_s, cut_s in steps:
         now_s = max(now_s, later_s)
         taken += slots(pending, now_s)
-        given, cut_s = schedule.slots(0, count), from_s
-        pending.assign(given, cut_s)
+        pending.cut(cut_s)
+        every = np.arange(len(schedule), dtype=np.int64)
+        given_up = every[(schedule.times_s >= cut_s) & ~np.isin(every, taken)]
+        pending.add(given_up)
     taken += slots(pending, 99.0)
-    assert len(taken) == len(set(taken))
-    owned = given[schedule.times_s[given] >= cut_s]
-    assert set(owned.tolist()) <= set(taken)
+    assert sorted(taken) == list(range(len(schedule)))
     assert pending.taken == len(taken)
 
 

@@ -19,8 +19,10 @@ __all__ = ["Member", "Presence", "Roster", "Timing"]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds: how far ahead leave goes, after what silence a worker counts as lost, and how long
-    before its moment a change is told.
+    """Times in seconds: leave, patience with a silent worker, and notice of a change.
+
+    Leave goes so far ahead, so much silence counts as a loss, and so long before its moment a
+    change is told.
 
     A worker speaks every second, so two messages may come late before its leave runs out.
     """

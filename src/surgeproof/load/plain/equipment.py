@@ -20,8 +20,8 @@ class Equipment:
     """Makes instances of plain user classes that talk to the order's target.
 
     Classes get the target as their ``host``, as from Locust's own ``--host``. The plan's headers
-    go with every request, its CA bundle decides whom to trust. With ``load.client: surgeproof`` each
-    instance's ``client`` is a `Session` instead of Locust's.
+    go with every request, its CA bundle decides whom to trust. With ``load.client: surgeproof``
+    each instance's ``client`` is a `Session` instead of Locust's.
     """
 
     def __init__(
