@@ -45,7 +45,7 @@ test-all: $(STAMP) ## static checks, every test (trouble in each phase, every ex
 	@$(BIN)/python -m pytest $(ARGS)
 	@$(MAKE) --no-print-directory bench
 
-bench: $(STAMP) ## measure the generator: lag and truth of its open loop, against peers in the same run
+bench: $(STAMP) ## measure the generator against its peers in one run: rates, schedules, truth
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 check: $(STAMP) ## format, lint, types, import layers

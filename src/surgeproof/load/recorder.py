@@ -59,7 +59,7 @@ SAMPLE_ROW = np.dtype(
 _PACK = struct.Struct("<4d3Q2I4H2B").pack
 # Packing a row costs a third of a microsecond; what is gathered per look is bounded all the same,
 # so that a main thread that was held up does not hold up the engine in turn.
-_MOST_ROWS = 20_000
+_MOST_ROWS = 50_000
 
 Rows = NDArray[np.void]
 
@@ -247,7 +247,7 @@ class Recorder:
     # -- the main thread --------------------------------------------------------------------------
 
     def take(self) -> Rows:
-        """Return the samples noted since the last call (20,000 at most), as `SAMPLE_ROW`."""
+        """Return the samples noted since the last call (50,000 at most), as `SAMPLE_ROW`."""
         count = min(len(self.packed), _MOST_ROWS)
         # Each of the two is one step of the interpreter, and the other thread only appends.
         packed = self.packed[:count]

@@ -62,7 +62,7 @@ def peak_s(phase: Phase) -> float:
     """
     curves = [curve_of(part, phase.duration_s) for part in phase.arrivals]
     knots = [curve.knots() for curve in curves]
-    at_s = np.unique(np.concatenate([np.linspace(0.0, phase.duration_s, _GRID + 1), *knots]))
+    at_s = np.sort(np.concatenate([np.linspace(0.0, phase.duration_s, _GRID + 1), *knots]))
     at_s = at_s[(at_s >= 0) & (at_s < phase.duration_s)]
     rate = np.sum([curve.rate(at_s) for curve in curves], axis=0)
     # Rounding must not move the peak of a flat rate off its start.

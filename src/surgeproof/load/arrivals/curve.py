@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Curve", "Floats", "Sum", "chunks", "invert", "one_piece"]
+__all__ = ["Curve", "Floats", "Sum", "chunks", "distinct", "invert", "one_piece"]
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +26,12 @@ _CELLS = 1 << 16
 _ROUNDS = 60
 # A tenth of the schedule's grid; Newton's last step leaves an error of about its square.
 _TOLERANCE_S = 1e-10
+
+
+def distinct(values: Floats) -> Floats:
+    """Return values in order, each once, as `numpy.unique` does, which loads much more of numpy."""
+    ordered = np.sort(values)
+    return np.asarray(ordered[np.append(True, np.diff(ordered) > 0)[: len(ordered)]])
 
 
 class Curve(Protocol):
@@ -64,7 +70,7 @@ class Sum:
         return invert(self, self._duration_s, counts)
 
     def knots(self) -> Floats:
-        return np.unique(np.concatenate([curve.knots() for curve in self._curves]))
+        return distinct(np.concatenate([curve.knots() for curve in self._curves]))
 
 
 def chunks(count: int) -> Iterator[slice]:
@@ -102,7 +108,7 @@ def invert(curve: Curve, duration_s: float, counts: Floats) -> Floats:
     """
     grid = np.linspace(0.0, duration_s, _CELLS + 1)
     knots = curve.knots()
-    grid = np.union1d(grid, knots[(knots > 0) & (knots < duration_s)])
+    grid = distinct(np.concatenate([grid, knots[(knots > 0) & (knots < duration_s)]]))
     reached = np.maximum.accumulate(curve.reached(grid))
     found = np.empty(len(counts))
     for part in chunks(len(counts)):

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from surgeproof.load.arrivals.curve import Floats, chunks, one_piece
+from surgeproof.load.arrivals.curve import Floats, chunks, distinct, one_piece
 
 __all__ = ["Straight"]
 
@@ -56,7 +56,7 @@ class Straight:
         """Return the sum of curves over the same phase, which is of their own kind."""
         if len(curves) == 1:
             return curves[0]
-        knots = np.unique(np.concatenate([curve.knots() for curve in curves]))
+        knots = distinct(np.concatenate([curve.knots() for curve in curves]))
         lines = [curve.between(knots) for curve in curves]
         # The end of a line down to 0 must not fall below it by rounding.
         first = np.maximum(np.sum([line[0] for line in lines], axis=0), 0.0)

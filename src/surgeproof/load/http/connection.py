@@ -10,6 +10,8 @@ from typing import Protocol, cast
 
 import httptools
 
+from surgeproof.load.http.heads import Head, KnownHeads
+
 __all__ = ["MARKED", "Connection", "Exchange"]
 
 # Answers beyond these are refused: a runaway server must not fill the generator's memory.
@@ -49,6 +51,8 @@ class Connection(asyncio.Protocol):
         "_has_answered",
         "_has_head",
         "_head_bytes",
+        "_head_end",
+        "_heads",
         "_is_complete",
         "_is_head",
         "_is_spent",
@@ -79,6 +83,7 @@ class Connection(asyncio.Protocol):
     )
     _can_keep_alive: bool
     _has_head: bool
+    _head_end: int
     _is_complete: bool
     _is_spent: bool
     _is_too_large: bool
@@ -100,7 +105,9 @@ class Connection(asyncio.Protocol):
         on_free: Callable[[Connection], None],
         on_lost: Callable[[Connection], None],
         monotonic: Callable[[], float] = time.monotonic,
+        heads: KnownHeads | None = None,
     ) -> None:
+        self._heads = heads or KnownHeads()
         self._on_free, self._on_lost, self._monotonic = on_free, on_lost, monotonic
         self._transport: asyncio.WriteTransport | None = None
         self._parser: httptools.HttpResponseParser | None = None
@@ -193,6 +200,9 @@ class Connection(asyncio.Protocol):
         self.heard = now = self._monotonic()
         if not self.received_bytes:
             self.first_byte = now
+            if not self._is_head and self._heads.is_worthwhile and self._knows(data):
+                self._finish(now)
+                return
         self.received_bytes += len(data)
         try:
             parser.feed_data(data)
@@ -207,6 +217,8 @@ class Connection(asyncio.Protocol):
             # Bytes after a complete answer: the answer stands, the connection does not.
             self._can_keep_alive = False
         if self._is_complete:
+            if self._head_end > 0:
+                self._learn(data)
             self._finish(now)
         elif not self._has_head and self.received_bytes > MAX_HEAD_BYTES:
             self._fail("protocol", f"headers exceed {MAX_HEAD_BYTES} bytes")
@@ -290,9 +302,32 @@ class Connection(asyncio.Protocol):
         self.headers = []
         self.marks = _NO_MARKS
         self.body_parts = []
-        self.body_bytes = self._head_bytes = 0
+        self.body_bytes = self._head_bytes = self._head_end = 0
         self._has_head = self._is_complete = self._is_too_large = False
         self._can_keep_alive = self._is_spent = False
+
+    def _knows(self, data: bytes) -> bool:
+        """Take a whole answer whose head was read before; False if this is none."""
+        self._head_end = end = data.find(b"\r\n\r\n")
+        known = self._heads.find(data[:end]) if end > 0 else None
+        if known is None or len(data) != end + 4 + known.length:
+            return False
+        self.received_bytes = len(data)
+        self.status, self.headers, self.marks = known.status, known.headers, known.marks
+        self.body_parts, self.body_bytes = [data[end + 4 :]], known.length
+        self._has_head = self._is_complete = self._can_keep_alive = True
+        return True
+
+    def _learn(self, data: bytes) -> None:
+        """Keep the head of an answer that came whole, in one piece and with its length."""
+        end = self._head_end
+        is_plain = self._can_keep_alive and len(data) == self.received_bytes
+        if not is_plain or len(data) != end + 4 + self.body_bytes:
+            return
+        names = [name for name, _ in self.headers]
+        if b"content-length" in names and b"transfer-encoding" not in names:
+            said = Head(self.status, self.headers, self.marks, self.body_bytes)
+            self._heads.learn(data[:end], said)
 
     def _complete(self) -> None:
         self._is_complete = True

@@ -15,6 +15,7 @@ from typing import Protocol
 from surgeproof.load.http.attempt import TransportError
 from surgeproof.load.http.connection import Connection
 from surgeproof.load.http.dialling import dial
+from surgeproof.load.http.heads import KnownHeads
 from surgeproof.load.http.origin import Origin
 
 __all__ = ["Job", "Pool"]
@@ -53,6 +54,7 @@ class Pool:
     ) -> None:
         self._origin, self._loop, self._size, self._tls = origin, loop, size, tls
         self._monotonic = monotonic
+        self._heads = KnownHeads()
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._busy = 0
@@ -141,7 +143,7 @@ class Pool:
                 self._loop,
                 self._origin,
                 self._tls,
-                lambda: Connection(self.release, self._all.discard, self._monotonic),
+                lambda: Connection(self.release, self._all.discard, self._monotonic, self._heads),
                 timeout_s=max(0.0, min(job.connect_s, job.deadline - job.start)),
             )
         except TransportError as error:

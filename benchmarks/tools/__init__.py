@@ -1,0 +1,1 @@
+"""The load generators compared: how each is started for a job, and what it says afterwards."""
