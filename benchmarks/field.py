@@ -95,9 +95,7 @@ def _requests(name: str) -> Surgeproof:
 
 
 def _journeys() -> Surgeproof:
-    return Surgeproof(
-        "ours_journeys_heard.py", JOURNEYS, saturating_per_s=_JOURNEYS_PER_S, is_queueing=False
-    )
+    return Surgeproof("ours_journeys_heard.py", JOURNEYS, saturating_per_s=_JOURNEYS_PER_S)
 
 
 def _closed(peers: _Peers, *, quick: bool) -> list[Tool]:
@@ -172,9 +170,7 @@ def _stall(peers: _Peers, *, quick: bool) -> list[list[tuple[Teller, int]]]:
 
 
 def _journey(peers: _Peers) -> list[Tool]:
-    ours = Surgeproof(
-        "ours_journeys.py", ENGINE, saturating_per_s=_SESSIONS_PER_S, is_queueing=False
-    )
+    ours = Surgeproof("ours_journeys.py", ENGINE, saturating_per_s=_SESSIONS_PER_S)
     return [ours, *peers.k6(), _FAST]
 
 

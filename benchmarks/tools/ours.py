@@ -29,7 +29,6 @@ from surgeproof.load.locust_process import (
     worker_command,
     worker_environment,
 )
-from surgeproof.load.plain import DRIVER_FILE
 from surgeproof.model.plan import ArrivalPart, Load, Phase, Timeouts
 
 __all__ = ["Surgeproof"]
@@ -41,8 +40,6 @@ _POLL_S = 0.01
 _PREPARE_S = 30.0
 # Of a saturating run: how long nobody gives up waiting, and what is left after the judged part.
 _PATIENCE_S = 120.0
-# What names the client of plain users; its own module imports Locust, which patches the process.
-_CLIENT_VARIABLE = "SURGEPROOF_CLIENT"
 _NAMES = {Work.GET: "GET /", Work.JOURNEY: "journey"}
 
 
@@ -50,18 +47,16 @@ _NAMES = {Work.GET: "GET /", Work.JOURNEY: "journey"}
 class Surgeproof:
     """One scenario file of ours in `benchmarks/sources`.
 
-    ``saturating_per_s`` is what it is asked for where others run a closed loop. With
-    ``is_queueing`` every arrival then waits; else those beyond the plan's default bound are
-    dropped: coroutines that only wait cost memory. ``connections`` is the pool of open schedules,
-    None the plan's default. ``is_plain`` is for a file of ordinary Locust users, which get our
-    client; no more than ``users`` of them are ever under way. With more ``workers`` than one a
-    master deals the schedule to them, all on one core.
+    ``saturating_per_s`` is what it is asked for where others run a closed loop: more than it can
+    do, with as many arrivals under way as others have users. ``connections`` is the pool of open
+    schedules, None the plan's default. ``is_plain`` is for a file of ordinary Locust users, which
+    get our client. With more ``workers`` than one a master deals the schedule to them, all on one
+    core.
     """
 
     source: str
     name: str = "surgeproof"
     saturating_per_s: float = 120_000.0
-    is_queueing: bool = True
     connections: int | None = None
     workers: int = 1
     is_plain: bool = False
@@ -90,10 +85,6 @@ class Surgeproof:
         stop_after_s = job.duration_s + _LEAD_S if job.rate_per_s is None else None
         command = locust_command(order)
         companions: tuple[tuple[list[str], dict[str, str]], ...] = ()
-        if self.is_plain:
-            files = f"{order.load.file},{DRIVER_FILE}"
-            command = [files if word == str(order.load.file) else word for word in command]
-            environment[_CLIENT_VARIABLE] = "surgeproof"
         if self.workers > 1:
             port = _free_port()
             command = master_command(order, port)
@@ -120,17 +111,14 @@ class Surgeproof:
             ),
             mixes={} if self.is_plain else {"default": {name: 1.0}},
             workers=self.workers,
+            client="surgeproof" if self.is_plain else "locust",
         )
         if self.connections is not None:
             load = replace(load, connections=self.connections)
         if job.rate_per_s is None:
             timeouts = Timeouts(total_s=_PATIENCE_S)
-            load = replace(load, connections=job.users, timeouts=timeouts)
-            if self.is_plain:
-                # Each has a user instance, and an instance its connection.
-                load = replace(load, max_in_flight=job.users)
-            elif self.is_queueing:
-                load = replace(load, max_in_flight=round(rate * job.duration_s) + 1)
+            # As many under way as others have users, and the rest dropped: that is a closed loop.
+            load = replace(load, connections=job.users, max_in_flight=job.users, timeouts=timeouts)
         return LoadOrder(seed=1, base_url=job.url, load=load, samples=job.folder / "samples")
 
 
