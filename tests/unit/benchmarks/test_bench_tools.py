@@ -95,15 +95,13 @@ def test_settings_of_the_caller_do_not_reach_a_peer(
         assert not {"LOCUST_USERS", "K6_VUS"} & set(tool.launch(job).environment)
 
 
-def test_our_closed_row_is_an_open_schedule_that_nobody_is_dropped_from(job: Job) -> None:
+def test_our_closed_row_has_as_many_under_way_as_others_have_users(job: Job) -> None:
     launch = Surgeproof("ours_requests.py", saturating_per_s=1000.0).launch(
         replace(job, rate_per_s=None)
     )
     order = LoadOrder.read(job.folder / "load.json")
     assert launch.stop_after_s is not None
-    assert order.load.connections == 20
-    # Every arrival of the two seconds may wait.
-    assert order.load.max_in_flight > 2000
+    assert (order.load.connections, order.load.max_in_flight) == (20, 20)
 
 
 def test_our_open_row_runs_with_the_plans_defaults_to_its_own_end(job: Job) -> None:
