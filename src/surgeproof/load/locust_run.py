@@ -146,6 +146,8 @@ class LocustRun:
                 self._vitals.begin()
             self._watch()
             if time.monotonic() >= next_second:
+                # A worker ships at each beat what ended before it: this may not wait for a drain.
+                self._drain()
                 self._beat(t0)
                 next_second = max(next_second + 1.0, time.monotonic())
         self._thread.get()

@@ -93,7 +93,8 @@ def test_a_worker_that_is_killed_loses_its_last_second_and_the_rest_is_dealt_aga
     # What is not known of is the victim's, from its last shipment to the cut-off, and counted.
     drops, samples = fleet.drops, fleet.samples
     assert len(drops) == lost["unknown"] == fleet.events("ended")[0]["unknown"] > 0
-    assert drops.intended_s.min() > lost["last_acknowledged_s"] - 0.1
+    # What was under way at the last shipment is among them; an answer takes no half second.
+    assert drops.intended_s.min() > lost["last_acknowledged_s"] - 0.5
     assert drops.intended_s.max() < lost["redealt_from_s"]
     # Before it, each had every other slot; after it, the survivor has them all.
     after = samples.intended_s >= lost["redealt_from_s"]
