@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Container, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any, Protocol, TypeVar
@@ -33,19 +33,37 @@ _UNFINISHED = Judgement(Outcome.ERROR, "unfinished", "")
 _CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 
+class Call(Protocol):
+    """An attempt under way, measured as it goes: what `surgeproof.load.http.Attempt` says."""
+
+    start: float
+    first_byte: float
+    end: float
+    sent_bytes: int
+    received_bytes: int
+
+    @property
+    def answer(self) -> Awaitable[RawResponse]:
+        """The answer; waiting for it raises TransportError where there is none."""
+        ...
+
+    def abandon(self) -> None:
+        """Nobody waits any more."""
+        ...
+
+
 class Sender(Protocol):
     """What makes one attempt; `surgeproof.load.http.Transport` is it."""
 
-    async def attempt(
+    def begin(
         self,
         data: bytes,
         *,
-        attempt: Attempt,
         is_head: bool = False,
         limits: Timeouts | None = None,
         rest: Iterable[bytes] | None = None,
-    ) -> RawResponse:
-        """Make one attempt, or raise TransportError; measures land in ``attempt``."""
+    ) -> Call:
+        """Begin one attempt."""
         ...
 
     async def dial(self, make_protocol: Callable[[], Spoken], timeout_s: float) -> Spoken:
@@ -139,11 +157,16 @@ class Client:
 
     def get(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a GET; the options are those of `request`."""
-        return self.request("GET", path, **options)
+        # The most frequent of all calls: each step between here and the wire is felt.
+        if options and "follow_redirects" in options:
+            return self.request("GET", path, **options)
+        return self._send("GET", path, **options)
 
     def post(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a POST; the options are those of `request`."""
-        return self.request("POST", path, **options)
+        if options and "follow_redirects" in options:
+            return self.request("POST", path, **options)
+        return self._send("POST", path, **options)
 
     def put(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a PUT; the options are those of `request`."""
@@ -285,14 +308,14 @@ class Client:
         method: str,
         path: str,
         *,
-        name: str | None,
-        json: object | None,
-        data: Data,
-        files: Files | None,
-        headers: Mapping[str, str] | None,
-        expect: Container[int],
-        check: Check | None,
-        timeout_s: float | None,
+        name: str | None = None,
+        json: object | None = None,
+        data: Data = b"",
+        files: Files | None = None,
+        headers: Mapping[str, str] | None = None,
+        expect: Container[int] = (),
+        check: Check | None = None,
+        timeout_s: float | None = None,
         redirects: Redirects | None = None,
     ) -> Response:
         arrival = CURRENT_ARRIVAL.get()
@@ -310,12 +333,10 @@ class Client:
             arrival.step = step = arrival.step + 1
             intended = arrival.next_intended
         limits = None if timeout_s is None else self._limits(timeout_s)
-        attempt = Attempt()
         raw, judgement = _NO_RESPONSE, _UNFINISHED
+        attempt = self._sender.begin(wire, is_head=method == "HEAD", limits=limits, rest=rest)
         try:
-            raw = await self._sender.attempt(
-                wire, attempt=attempt, is_head=method == "HEAD", limits=limits, rest=rest
-            )
+            raw = await attempt.answer
             if raw.marks:
                 raw = self._unpack(arrival, path, raw)
             if redirects is not None and redirects.take(method, path, raw):
@@ -323,6 +344,9 @@ class Client:
             judgement = judge(raw, expected=expect) if check is None else _judge(raw, expect, check)
         except TransportError as error:
             judgement = Judgement(Outcome.ERROR, error.kind, "", str(error))
+        except asyncio.CancelledError:
+            attempt.abandon()
+            raise
         finally:
             # Also when the run ends and nobody waits any more: the attempt was made.
             if arrival is not None:
@@ -383,7 +407,7 @@ class Client:
         method: str,
         name: str | None,
         path: str,
-        attempt: Attempt,
+        attempt: Attempt | Call,
         raw: RawResponse,
         judgement: Judgement,
     ) -> None:

@@ -22,6 +22,7 @@ from surgeproof.model.words import Outcome
 
 __all__ = [
     "OUTCOMES",
+    "PACK",
     "REDIRECTED",
     "SAMPLE_ROW",
     "DropRow",
@@ -56,7 +57,7 @@ SAMPLE_ROW = np.dtype(
         ("attempt", "u1"),
     ]
 )
-_PACK = struct.Struct("<4d3Q2I4H2B").pack
+PACK = struct.Struct("<4d3Q2I4H2B").pack
 # Packing a row costs a third of a microsecond; what is gathered per look is bounded all the same,
 # so that a main thread that was held up does not hold up the engine in turn.
 _MOST_ROWS = 50_000
@@ -225,7 +226,7 @@ class Recorder:
     ) -> None:
         """Note one attempt; the parameters are the columns of `SAMPLE_ROW`, NaN for never."""
         self.packed.append(
-            _PACK(
+            PACK(
                 intended_s,
                 start_s,
                 first_byte_s,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from math import nan
 
 import pytest
 
@@ -29,31 +28,41 @@ class CannedSender:
         self.sent: list[bytes] = []
         self.start, self.service_s = T0 + 5.0, 0.25
 
-    async def attempt(
-        self,
-        data: bytes,
-        *,
-        attempt: Attempt,
-        is_head: bool = False,
-        limits: Timeouts | None = None,
-        **_options: object,
-    ) -> RawResponse:
+    def begin(
+        self, data: bytes, *, limits: Timeouts | None = None, **_options: object
+    ) -> CannedCall:
         self.sent.append(data)
         self.limits = limits
         result = self.results.pop(0)
-        attempt.start = self.start
+        self.call = call = CannedCall(result)
         if isinstance(result, TransportError) and result.kind == "queue_timeout":
-            attempt.start = nan
-            raise result
-        attempt.sent_bytes = 10
-        if result is None:
+            return call
+        call.start, call.sent_bytes = self.start, 10
+        if result is not None:
+            call.end = self.start = call.start + self.service_s
+            call.received_bytes = 0 if isinstance(result, TransportError) else 20
+        return call
+
+
+class CannedCall(Attempt):
+    """An attempt whose end is known from the start."""
+
+    def __init__(self, result: Outcomes) -> None:
+        super().__init__()
+        self.result = result
+        self.was_abandoned = False
+
+    @property
+    async def answer(self) -> RawResponse:
+        if self.result is None:
             await asyncio.get_running_loop().create_future()
-        attempt.end = self.start = attempt.start + self.service_s
-        if isinstance(result, TransportError):
-            raise result
-        assert result is not None
-        attempt.received_bytes = 20
-        return result
+        if isinstance(self.result, TransportError):
+            raise self.result
+        assert self.result is not None
+        return self.result
+
+    def abandon(self) -> None:
+        self.was_abandoned = True
 
 
 class Bench:
@@ -158,6 +167,7 @@ def test_a_request_cut_off_by_the_end_of_the_run_is_an_unfinished_sample() -> No
 
     (row,) = bench.within_arrival(journey)
     assert (row.end_s, row.outcome, row.error_kind) == (None, "error", "unfinished")
+    assert bench.sender.call.was_abandoned
 
 
 def test_an_arrival_that_never_got_a_connection_is_not_a_sample() -> None:

@@ -22,10 +22,19 @@ from surgeproof.model.plan import ArrivalPart, Load, Timeouts
 MakeLoad = Callable[..., Load]
 
 
-class InstantSender:
-    async def attempt(self, _data: bytes, *, attempt: Attempt, **_options: object) -> RawResponse:
-        attempt.start = attempt.end = time.monotonic()
+class InstantCall(Attempt):
+    @property
+    async def answer(self) -> RawResponse:
         return RawResponse(200, [], b"", can_keep_alive=True)
+
+    def abandon(self) -> None: ...
+
+
+class InstantSender:
+    def begin(self, _data: bytes, **_options: object) -> InstantCall:
+        call = InstantCall()
+        call.start = call.end = time.monotonic()
+        return call
 
 
 class Scenario:

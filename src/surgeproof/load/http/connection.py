@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from math import inf, nan
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import httptools
 
@@ -114,24 +114,24 @@ class Connection(asyncio.Protocol):
         self._has_answered = False
         self.is_open = False
         self.exchange: Exchange | None = None
-        self.ticket: object = None
+        self.ticket: Any = None
         self.was_reused = False
         self.is_writable = True
         self.wake_writer: Callable[[], None] | None = None
         self._is_head = False
         self._begin(0, inf, inf, nan)
+        self._begin_parsing()
 
     # -- for the pool and whoever sends -----------------------------------------------------------
 
-    def send(
+    def send(  # noqa: PLR0917 - called for each request, and keywords cost time
         self,
         data: bytes,
         exchange: Exchange,
-        *,
         now: float,
         deadline: float,
         read_s: float,
-        is_head: bool = False,
+        is_head: bool,
     ) -> None:
         """Write a request. Its exchange hears the end of it, also if the connection is gone."""
         transport = self._transport
@@ -200,9 +200,14 @@ class Connection(asyncio.Protocol):
         self.heard = now = self._monotonic()
         if not self.received_bytes:
             self.first_byte = now
-            if not self._is_head and self._heads.is_worthwhile and self._knows(data):
+            if self._is_head or not self._heads.is_worthwhile:
+                self._begin_parsing()
+            elif self._knows(data):
                 self._finish(now)
                 return
+        self._parse(parser, data, now)
+
+    def _parse(self, parser: httptools.HttpResponseParser, data: bytes, now: float) -> None:
         self.received_bytes += len(data)
         try:
             parser.feed_data(data)
@@ -299,23 +304,28 @@ class Connection(asyncio.Protocol):
         self.first_byte = self.end = nan
         self.deadline, self._read_s, self.heard = deadline, read_s, now
         self.status = 0
+        self._has_head = self._can_keep_alive = False
+
+    def _begin_parsing(self) -> None:
+        """Forget the answer before; one whose head is known needs nothing of it."""
         self.headers = []
         self.marks = _NO_MARKS
         self.body_parts = []
         self.body_bytes = self._head_bytes = self._head_end = 0
-        self._has_head = self._is_complete = self._is_too_large = False
-        self._can_keep_alive = self._is_spent = False
+        self._is_complete = self._is_too_large = self._is_spent = False
 
     def _knows(self, data: bytes) -> bool:
         """Take a whole answer whose head was read before; False if this is none."""
-        self._head_end = end = data.find(b"\r\n\r\n")
+        end = data.find(b"\r\n\r\n")
         known = self._heads.find(data[:end]) if end > 0 else None
         if known is None or len(data) != end + 4 + known.length:
+            self._begin_parsing()
+            self._head_end = end
             return False
         self.received_bytes = len(data)
         self.status, self.headers, self.marks = known.status, known.headers, known.marks
-        self.body_parts, self.body_bytes = [data[end + 4 :]], known.length
-        self._has_head = self._is_complete = self._can_keep_alive = True
+        self.body_parts = [data[end + 4 :]]
+        self._has_head = self._can_keep_alive = True
         return True
 
     def _learn(self, data: bytes) -> None:
@@ -344,7 +354,7 @@ class Connection(asyncio.Protocol):
         self.end = now
         self._has_answered = True
         if self._is_spent:
-            self._parser = None
+            self._parser, self._is_spent = None, False
         if not self._can_keep_alive:
             self.is_open = False
         if exchange is not None:

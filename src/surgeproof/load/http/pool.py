@@ -30,8 +30,10 @@ class Job(Protocol):
 
     start: float
     deadline: float
-    connect_s: float
     is_over: bool
+
+    @property
+    def connect_s(self) -> float: ...
 
     def begin(self, connection: Connection) -> None: ...
 
@@ -155,6 +157,8 @@ class Pool:
             self.release(connection)
         else:
             job.begin(connection)
+            # The job's start was before the dial, which was no silence of the server's.
+            connection.heard = self._monotonic()
 
     def _pass_place_on(self) -> None:
         """Give a place without a connection to the job that waits longest, or keep it."""

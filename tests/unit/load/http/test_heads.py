@@ -40,7 +40,7 @@ class Wire:
         self._note(kind, connection)
 
     def ask(self, *pieces: bytes, is_head: bool = False) -> None:
-        self.connection.send(b"x", self, now=0.0, deadline=9, read_s=9, is_head=is_head)
+        self.connection.send(b"x", self, 0.0, 9, 9, is_head)
         for piece in pieces:
             self.connection.data_received(piece)
 

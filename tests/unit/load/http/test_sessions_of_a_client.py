@@ -16,6 +16,20 @@ from surgeproof.model.plan import Timeouts
 Spoken = TypeVar("Spoken", bound=asyncio.BaseProtocol)
 
 
+class CannedCall(Attempt):
+    """An attempt that has its answer."""
+
+    def __init__(self, raw: RawResponse) -> None:
+        super().__init__()
+        self.raw = raw
+
+    @property
+    async def answer(self) -> RawResponse:
+        return self.raw
+
+    def abandon(self) -> None: ...
+
+
 class CannedSender:
     """Gives one canned answer after the other; each takes a second."""
 
@@ -24,19 +38,19 @@ class CannedSender:
         self.sent: list[str] = []
         self.now = 100.0
 
-    async def attempt(
+    def begin(
         self,
         data: bytes,
         *,
-        attempt: Attempt,
         is_head: bool = False,
         limits: Timeouts | None = None,
         rest: Iterable[bytes] | None = None,
-    ) -> RawResponse:
+    ) -> CannedCall:
         self.sent.append(data.decode("latin-1"))
-        attempt.start = self.now
-        attempt.end = self.now = self.now + 1.0
-        return self.answers.pop(0)
+        call = CannedCall(self.answers.pop(0))
+        call.start = self.now
+        call.end = self.now = self.now + 1.0
+        return call
 
     async def dial(self, make_protocol: Callable[[], Spoken], timeout_s: float) -> Spoken:
         raise NotImplementedError
