@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.networks import SHARED, Network
 from benchmarks.processes import pinned
 from benchmarks.stall import Stall
 from surgeproof.errors import EnvironmentNotReadyError, MissingBinaryError
@@ -90,7 +91,11 @@ class Judge:
 
 @contextlib.contextmanager
 def judging(
-    program: Path, folder: Path, core: int | None, stall: Stall | None = None
+    program: Path,
+    folder: Path,
+    core: int | None,
+    stall: Stall | None = None,
+    network: Network = SHARED,
 ) -> Iterator[Judge]:
     """Run the judge in a process of its own for a while; it keeps its log in ``folder``."""
     log = folder / "arrivals.bin"
@@ -99,7 +104,10 @@ def judging(
         numbers = (stall.every_s, stall.length_s, stall.phase_s)
         command += ["--stall", *(f"{number:g}" for number in numbers)]
     process = subprocess.Popen(
-        pinned(command, core), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        network.placed(pinned(command, core)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         yield Judge(process, log)

@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 
 from benchmarks.job import OUTPUT_FILE, Launch
+from benchmarks.networks import SHARED, Network
 from surgeproof.errors import EnvironmentNotReadyError
 
 __all__ = ["Cores", "Footprint", "Usage", "last_words", "pinned", "run_pinned"]
@@ -84,7 +85,14 @@ def pinned(command: Sequence[str], core: int | None) -> list[str]:
     return list(command) if core is None else ["taskset", "-c", str(core), *command]
 
 
-def run_pinned(launch: Launch, *, core: int | None, folder: Path, patience_s: float) -> Usage:
+def run_pinned(
+    launch: Launch,
+    *,
+    core: int | None,
+    folder: Path,
+    patience_s: float,
+    network: Network = SHARED,
+) -> Usage:
     """Run a command to its end; its output goes to files of ``folder``.
 
     Raises:
@@ -98,7 +106,7 @@ def run_pinned(launch: Launch, *, core: int | None, folder: Path, patience_s: fl
         processes: list[subprocess.Popen[bytes]] = []
         for command, environment in ((launch.command, launch.environment), *launch.companions):
             process = subprocess.Popen(
-                pinned(command, core),
+                network.placed(pinned(command, core)),
                 cwd=launch.directory or folder,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,

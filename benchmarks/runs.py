@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from benchmarks.job import Job, Tool, Work
 from benchmarks.judge import Seen, judging
+from benchmarks.networks import fresh_network
 from benchmarks.processes import Cores, Usage, last_words, run_pinned
-from benchmarks.settling import settle
 from benchmarks.stall import Stall
 from surgeproof.errors import EnvironmentNotReadyError
 
@@ -83,10 +83,13 @@ class Bench:
         Raises:
             EnvironmentNotReadyError: the tool failed, or nothing arrived.
         """
-        settle(self.say)
-        with tempfile.TemporaryDirectory(prefix="surgeproof-bench-") as name:
+        with (
+            fresh_network(self.say) as network,
+            tempfile.TemporaryDirectory(prefix="surgeproof-bench-") as name,
+        ):
             folder = Path(name)
-            with judging(self.judge, folder, self.cores.server, order.stall) as judge:
+            core = self.cores.server
+            with judging(self.judge, folder, core, order.stall, network) as judge:
                 job = Job(
                     url=judge.url,
                     folder=folder,
@@ -100,6 +103,7 @@ class Bench:
                     core=self.cores.generator,
                     folder=folder,
                     patience_s=job.duration_s + _PATIENCE_S,
+                    network=network,
                 )
                 seen = judge.finish()
             if not len(seen.arrivals_s):
