@@ -132,9 +132,9 @@ class _Connection(Protocol):
 
 
 async def _fill(connection: _Connection, network: Network) -> None:
-    schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
     await connection.execute("BEGIN")
-    await connection.execute(schema)
+    for path in sorted(Path(__file__).with_name("schema").glob("*.sql")):
+        await connection.execute(path.read_text(encoding="utf-8"))
     for table, columns, records in _records(network):
         await connection.copy_records_to_table(table, columns=columns, records=records)
     await connection.execute("COMMIT")
