@@ -10,14 +10,15 @@ can refuse it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from target_app.clock import Clock
+from target_app.edge.upstream import BUCKETS, rank_of
 
 __all__ = ["BUCKETS", "TIERS", "Admission", "AdmissionPolicy"]
 
 TIERS = 4
-BUCKETS = 128
 _RANKS = TIERS * BUCKETS
 
 
@@ -48,9 +49,18 @@ class Admission:
     # Lower tiers may fill this part of the in-flight limit, so that tier 0 always finds room.
     _LOWER_TIERS_SHARE = 0.8
 
-    def __init__(self, policy: AdmissionPolicy, clock: Clock) -> None:
+    def __init__(
+        self,
+        policy: AdmissionPolicy,
+        clock: Clock,
+        *,
+        is_enabled: Callable[[], bool] = lambda: True,
+        has_defect: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._policy = policy
         self._clock = clock
+        self._is_enabled = is_enabled
+        self._has_defect = has_defect
         self._cut = _RANKS
         self._in_flight = 0
         self._calm_windows = 0
@@ -62,6 +72,11 @@ class Admission:
         return (_RANKS - self._cut) / (_RANKS - BUCKETS)
 
     @property
+    def cut(self) -> int | None:
+        """The lowest rank that is refused, None while nothing is."""
+        return self._cut if self._cut < _RANKS and self._is_enabled() else None
+
+    @property
     def in_flight(self) -> int:
         """The number of requests admitted and not yet left."""
         return self._in_flight
@@ -71,13 +86,19 @@ class Admission:
 
         Each admitted request must :meth:`leave`.
         """
-        rank = min(max(tier, 0), TIERS - 1) * BUCKETS + bucket % BUCKETS
+        if self._has_defect("unbounded_queue"):
+            self._in_flight += 1
+            return None
+        tier = min(max(tier, 0), TIERS - 1)
+        rank = rank_of(tier, bucket)
+        if self._has_defect("priority_inversion"):
+            tier, rank = 1, bucket % BUCKETS * TIERS
         self._arrivals[rank] += 1
         self._arrived += 1
-        if rank >= self._cut:
+        if rank >= self._cut and self._is_enabled():
             return "overload"
         limit = self._policy.max_in_flight
-        if self._in_flight >= (limit if tier <= 0 else limit * self._LOWER_TIERS_SHARE):
+        if self._in_flight >= (limit if tier == 0 else limit * self._LOWER_TIERS_SHARE):
             return "in_flight"
         self._in_flight += 1
         return None

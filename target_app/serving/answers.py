@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
@@ -32,9 +33,20 @@ class ServiceError(Exception):
         super().__init__(f"{status} {error}: {detail}")
 
     def to_response(self) -> Response:
-        """Return the JSON answer ``{"error": ..., "detail": ...}``."""
-        body = _ENCODER.encode({"error": self.error, "detail": self.detail})
-        return Response(body, self.status, self.headers, media_type="application/json")
+        """Return the answer as problem details (RFC 9457); ``error`` is the word for programs."""
+        problem = {
+            "type": f"/problems/{self.error}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "error": self.error,
+        }
+        return Response(
+            _ENCODER.encode(problem),
+            self.status,
+            self.headers,
+            media_type="application/problem+json",
+        )
 
 
 def json_answer(

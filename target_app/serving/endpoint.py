@@ -12,17 +12,28 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from target_app.clock import Clock
+from target_app.edge.calls import count_calls_in
 from target_app.edge.deadline import DEADLINE_HEADER, Deadline
 from target_app.edge.errors import EdgeError
-from target_app.serving.admission import BUCKETS, Admission
+from target_app.edge.upstream import BUCKETS, CUT_HEADER
+from target_app.serving.admission import Admission
 from target_app.serving.answers import ServiceError, edge_error
 from target_app.serving.degradation import Degradation, to_header
 from target_app.serving.exchange import SCOPE_KEY, Exchange
+from target_app.serving.knobs import HIGHEST, Knobs
 from target_app.serving.metrics import ServiceMetrics
+from target_app.serving.shadow import answer_without_writing
+from target_app.serving.wide import WideEvents
 
 __all__ = ["Endpoint", "Handler", "ServiceRoute", "user_bucket"]
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+# Users change buckets with the hour, so that it is not always the same ones who are refused.
+_REDEAL_S = 3600
+
+# How long the defect zombie_deadline goes on with what nobody waits for any more.
+_ZOMBIE_S = 60.0
 
 # Set by the HTTP protocol on the first byte of a request (see runner.py).
 RECEIVED_KEY = "target_app.received_s"
@@ -33,6 +44,9 @@ class ServiceRoute:
     """A route: ``path`` as template, ``tier`` 0 (must survive) to 3, ``feature`` for the errors.
 
     ``deadline_s`` is the longest time that an answer may take; a caller can shorten it.
+    ``only_reads`` is true of a POST that writes nothing (a log-in, a query). ``shadow`` answers
+    a copy of a request in the place of ``handler``; without it, that of a write is answered as
+    :mod:`target_app.serving.shadow` says, and that of a read like any other.
     """
 
     method: str
@@ -41,6 +55,13 @@ class ServiceRoute:
     tier: int
     feature: str
     deadline_s: float = 2.0
+    only_reads: bool = False
+    shadow: Handler | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether a request may change what others see."""
+        return self.method not in ("GET", "HEAD") and not self.only_reads
 
 
 class EndpointHost(Protocol):
@@ -50,6 +71,12 @@ class EndpointHost(Protocol):
     admission: Admission
     metrics: ServiceMetrics
     trusts_callers: bool
+    knobs: Knobs
+    wide_events: WideEvents
+
+    def has_defect(self, word: str) -> bool:
+        """Return whether this process breaks that promise on purpose."""
+        ...
 
     def fallback_allowed(self, edge: str) -> bool:
         """Return whether the edge's fallback is on."""
@@ -75,6 +102,7 @@ class Endpoint:
         self._route = route
         self._host = host
         metrics = host.metrics
+        self._is_public = not host.trusts_callers
         self._durations = {
             tier: metrics.duration.labels(metrics.service, route.path, f"T{tier}")
             for tier in range(4)
@@ -90,31 +118,54 @@ class Endpoint:
         request = Request(scope, receive)
         exchange = self._open(request, delay_s)
         scope[SCOPE_KEY] = exchange
+        count_calls_in(exchange.calls)
         response = await self._admitted(request, exchange)
         if exchange.degradations and response.status_code < 400:
             response.headers["Degraded"] = to_header(exchange.degradations)
+        cut = host.admission.cut
+        if cut is not None and not self._is_public:
+            response.headers[CUT_HEADER] = str(cut)
         try:
             await response(scope, receive, send)
         finally:
-            self._count(exchange, response.status_code, host.clock.monotonic() - started_s)
+            duration_s = host.clock.monotonic() - started_s
+            self._count(exchange, response.status_code, duration_s)
+            host.wide_events.note(self._route, exchange, response, delay_s, duration_s)
 
     def _open(self, request: Request, delay_s: float) -> Exchange:
         headers = request.headers
         tier = self._route.tier
         if self._host.trusts_callers:
             tier = _parse_tier(headers.get("X-Tier"), tier)
-        deadline = Deadline.from_header(
-            headers.get(DEADLINE_HEADER), self._host.clock, default_s=self._route.deadline_s
-        )
-        deadline = Deadline(deadline.at_s - delay_s)
         bucket = user_bucket(
             headers.get("X-User-Prio") if self._host.trusts_callers else None,
             headers.get("Authorization"),
+            redeal=int(self._host.clock.wall() // _REDEAL_S),
         )
-        return Exchange(self._host, tier, bucket, deadline)
+        return Exchange(
+            self._host,
+            tier,
+            bucket,
+            self._deadline(headers.get(DEADLINE_HEADER), delay_s),
+            is_shadow="X-Shadow" in headers,
+            marks_fallbacks=not self._host.has_defect("silent_fallback"),
+        )
+
+    def _deadline(self, header: str | None, delay_s: float) -> Deadline:
+        clock, default_s = self._host.clock, self._route.deadline_s
+        if self._host.has_defect("zombie_deadline"):
+            return Deadline.after(_ZOMBIE_S, clock)
+        if self._host.has_defect("unbounded_queue"):
+            return Deadline.from_header(header, clock, default_s=default_s)
+        # The time that the request has waited here is gone.
+        return Deadline(
+            Deadline.from_header(header, clock, default_s=default_s).at_s - delay_s
+        )
 
     async def _admitted(self, request: Request, exchange: Exchange) -> Response:
         host = self._host
+        if self._is_public and host.knobs.level >= HIGHEST and self._is_given_up(exchange):
+            return self._shed(exchange, "knob")
         reason = host.admission.try_enter(exchange.tier, exchange.bucket)
         if reason is not None:
             return self._shed(exchange, reason)
@@ -122,15 +173,27 @@ class Endpoint:
         try:
             if exchange.deadline.remaining_s(host.clock) <= 0:
                 return self._shed(exchange, "deadline")
-            return await self._handled(request)
+            return await self._handled(request, exchange)
         finally:
             host.admission.leave()
             host.metrics.in_flight.set(host.admission.in_flight)
 
-    async def _handled(self, request: Request) -> Response:
+    def _is_given_up(self, exchange: Exchange) -> bool:
+        """Whether the highest knob gives this route up: all but tier 0, and reads of tier 1."""
+        return exchange.tier > 1 or (exchange.tier == 1 and self._route.writes)
+
+    def _handler(self, exchange: Exchange) -> Handler:
+        route = self._route
+        if not exchange.is_shadow:
+            return route.handler
+        if route.shadow is not None:
+            return route.shadow
+        return answer_without_writing if self._is_public and route.writes else route.handler
+
+    async def _handled(self, request: Request, exchange: Exchange) -> Response:
         host = self._host
         try:
-            return await self._route.handler(request)
+            return await self._handler(exchange)(request)
         except ServiceError as error:
             return error.to_response()
         except EdgeError as error:
@@ -162,17 +225,19 @@ class Endpoint:
             degraded,
         ).inc()
         self._durations[exchange.tier].observe(duration_s)
+        for edge, calls in exchange.calls.items():
+            metrics.calls.labels(metrics.service, self._route.path, edge).observe(calls)
 
 
-def user_bucket(handed_on: str | None, authorization: str | None) -> int:
+def user_bucket(handed_on: str | None, authorization: str | None, *, redeal: int = 0) -> int:
     """Return a user's bucket: as handed on by a caller, else by hash of the user's credentials.
 
-    Requests without a user share the middle bucket.
+    Another ``redeal`` deals the users out anew. Requests without a user share the middle bucket.
     """
     if handed_on is not None and handed_on.isdigit():
         return int(handed_on) % BUCKETS
     if authorization:
-        return zlib.crc32(authorization.encode()) % BUCKETS
+        return zlib.crc32(authorization.encode(), redeal) % BUCKETS
     return BUCKETS // 2
 
 

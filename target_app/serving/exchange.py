@@ -26,17 +26,28 @@ class Recorder(Protocol):
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and its answer so far; ``bucket`` is its user's place (0 to 127) in the cut."""
+    """One request and its answer so far; ``bucket`` is its user's place (0 to 127) in the cut.
+
+    A shadow request is a copy of somebody's: it is answered, and leaves no trace.
+    ``marks_fallbacks`` is False only where the defect silent_fallback is on.
+    ``calls`` counts what the request asked of its dependencies, by edge.
+    """
 
     recorder: Recorder
     tier: int
     bucket: int
     deadline: Deadline
+    is_shadow: bool = False
+    marks_fallbacks: bool = True
     degradations: list[Degradation] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)
 
     def internal_headers(self) -> dict[str, str]:
         """Return the headers that hand tier and user bucket on to the next service."""
-        return {"X-Tier": f"T{self.tier}", "X-User-Prio": str(self.bucket)}
+        headers = {"X-Tier": f"T{self.tier}", "X-User-Prio": str(self.bucket)}
+        if self.is_shadow:
+            headers["X-Shadow"] = "1"
+        return headers
 
 
 def exchange_of(request: Request) -> Exchange:
@@ -50,6 +61,8 @@ def mark_degraded(
 ) -> None:
     """Mark the answer: it carries the ``Degraded`` header, and ``degraded`` in a JSON body."""
     exchange = exchange_of(request)
+    if not exchange.marks_fallbacks:
+        return
     degradation = Degradation(feature, mode, cause, age_s)
     exchange.degradations.append(degradation)
     exchange.recorder.note_fallback(degradation)

@@ -19,6 +19,8 @@ __all__ = ["run_app"]
 # just as the next request arrives.
 _KEEP_ALIVE_S = 75
 _GRACE_S = 1
+# What a client may say over a socket at once.
+_MOST_MESSAGE = 16 * 1024
 
 
 class _StampedProtocol(HttpToolsProtocol):
@@ -30,7 +32,7 @@ class _StampedProtocol(HttpToolsProtocol):
         self.scope[RECEIVED_KEY] = time.monotonic()  # type: ignore[literal-required]
 
 
-def run_app(app: ASGIApp, settings: Settings, log: JsonLog) -> int:
+def run_app(app: ASGIApp, settings: Settings, log: JsonLog, *, has_sockets: bool = False) -> int:
     """Serve on 127.0.0.1 until SIGTERM or SIGINT, then finish within two seconds."""
     logging.getLogger().handlers = [LoggingBridge(log)]
     config = uvicorn.Config(
@@ -39,7 +41,9 @@ def run_app(app: ASGIApp, settings: Settings, log: JsonLog) -> int:
         port=settings.port,
         loop="uvloop",
         http=_StampedProtocol,
-        ws="none",
+        ws="websockets-sansio" if has_sockets else "none",
+        ws_max_size=_MOST_MESSAGE,
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from target_app.clock import Clock, SystemClock
 from target_app.edge.client import EdgeClient
@@ -24,16 +24,24 @@ from target_app.edge.http import HttpEdge
 from target_app.edge.metrics import EdgeMetrics
 from target_app.edge.postgres import PostgresEdge, PostgresTarget
 from target_app.edge.redis import RedisEdge
+from target_app.flags import Flags
+from target_app.flags.defects import PREFIX
 from target_app.serving.admission import Admission, AdmissionPolicy
 from target_app.serving.answers import ServiceError
 from target_app.serving.degradation import Degradation
 from target_app.serving.endpoint import Endpoint, ServiceRoute
+from target_app.serving.knobs import HIGHEST, Knobs
 from target_app.serving.lag import probe_loop_lag
 from target_app.serving.log import JsonLog
 from target_app.serving.metrics import ServiceMetrics
+from target_app.serving.sockets import SocketEndpoint
+from target_app.serving.wide import WideEvents
 from target_app.settings import Settings
 
 __all__ = ["Service"]
+
+# How often the flag file is looked at.
+_FLAGS_S = 1.0
 
 
 class _Closable(Protocol):
@@ -60,7 +68,15 @@ class Service:
         self.registry = CollectorRegistry()
         self.metrics = ServiceMetrics(self.registry, settings.role)
         self.log = JsonLog(sys.stdout, settings.role, self.clock)
-        self.admission = Admission(admission or AdmissionPolicy(), self.clock)
+        self.flags = self._read_flags()
+        self.admission = Admission(
+            admission or AdmissionPolicy(),
+            self.clock,
+            is_enabled=lambda: self.flags.is_on("admission.enabled"),
+            has_defect=self.has_defect,
+        )
+        self.knobs = Knobs(self._overload)
+        self.wide_events = WideEvents(self.log, settings.region, random.Random())
         self._edge_metrics = EdgeMetrics(self.registry)
         self._clients: dict[str, EdgeClient] = {}
         self._starts: list[Callable[[], Awaitable[None]]] = []
@@ -68,11 +84,17 @@ class Service:
         self._jitter = random.Random()
         self._is_ready = False
 
+    def has_defect(self, word: str) -> bool:
+        """Return whether this process breaks that promise on purpose."""
+        return self.flags.is_on(PREFIX + word)
+
     def edge_client(self, name: str) -> EdgeClient:
         """Return the guard of an edge, for a client library that has no class here (NATS)."""
         if name not in self._clients:
             policy = self.settings.policies[name]
-            self._clients[name] = EdgeClient(policy, self.clock, self._edge_metrics)
+            self._clients[name] = EdgeClient(
+                policy, self.clock, self._edge_metrics, self.has_defect
+            )
         return self._clients[name]
 
     def http_edge(self, name: str) -> HttpEdge:
@@ -110,11 +132,12 @@ class Service:
         self,
         routes: Sequence[ServiceRoute],
         *,
+        sockets: Sequence[ServiceRoute] = (),
         on_start: Callable[[], Awaitable[None]] | None = None,
         on_stop: Callable[[], Awaitable[None]] | None = None,
         ready: Callable[[], bool] = lambda: True,
     ) -> Starlette:
-        """Return the ASGI application.
+        """Return the ASGI application; the handlers of ``sockets`` answer with ``upgrade``.
 
         ``on_start`` runs once the edges are started, ``on_stop`` before they are closed. ``ready``
         says whether tier 0 can be served; it must not depend on what can be done without.
@@ -125,7 +148,10 @@ class Service:
             self.log.start()
             for start in self._starts:
                 await start()
-            probe = asyncio.create_task(probe_loop_lag(self.clock, self._note_loop_lag))
+            probes = (
+                asyncio.create_task(probe_loop_lag(self.clock, self._note_loop_lag)),
+                asyncio.create_task(self._keep_flags_fresh()),
+            )
             if on_start is not None:
                 await on_start()
             self._is_ready = True
@@ -134,7 +160,8 @@ class Service:
                 yield
             finally:
                 self._is_ready = False
-                probe.cancel()
+                for probe in probes:
+                    probe.cancel()
                 if on_stop is not None:
                     await on_stop()
                 for closable in reversed(self._closables):
@@ -149,6 +176,7 @@ class Service:
         own: list[BaseRoute] = [
             Route(route.path, Endpoint(route, self), methods=[route.method]) for route in routes
         ]
+        own += [WebSocketRoute(each.path, SocketEndpoint(each, self)) for each in sockets]
         standard: list[BaseRoute] = [
             Route("/livez", _livez),
             Route("/readyz", readyz),
@@ -185,12 +213,38 @@ class Service:
         self.metrics.errors.labels(self.metrics.service, feature, "false").inc()
         self.log.error("unhandled", feature=feature, error=repr(error), trace=_trace(error))
 
+    def _read_flags(self) -> Flags:
+        settings = self.settings
+        flags = Flags(
+            settings.flags,
+            self.note_error,
+            domain=settings.role,
+            switched={PREFIX + word: True for word in settings.defects},
+            allows_defects=settings.allows_defects,
+        )
+        flags.reload()
+        return flags
+
+    async def _keep_flags_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(_FLAGS_S)
+            if self.flags.reload():
+                self.log.info("flags", **self.flags.variants())
+
+    def _overload(self) -> int:
+        """Return the level that the admission signal asks for: one for each fifth that is cut."""
+        if not self.flags.is_on("admission.knobs"):
+            return 0
+        return int(self.admission.level * (HIGHEST + 1))
+
     def _note_loop_lag(self, lag_s: float) -> None:
         self.metrics.loop_lag.observe(lag_s)
         self.admission.note_loop_lag(lag_s)
 
     async def _show_metrics(self, _: Request) -> Response:
         self.metrics.admission_level.set(self.admission.level)
+        self.metrics.knob_level.set(self.knobs.level)
+        self.metrics.show_flags(self.flags.variants())
         self.metrics.log_dropped.set(self.log.dropped)
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
 
