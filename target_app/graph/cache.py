@@ -82,6 +82,11 @@ class Cache(Generic[V]):
             for result in ("hit", "miss", "stale")
         }
 
+    @property
+    def name(self) -> str:
+        """The prefix of the cache's keys."""
+        return self._policy.prefix
+
     async def read(self, keys: Sequence[str], deadline: Deadline | None = None) -> Found[V]:
         """Look keys up in memory, and those without a fresh value in Redis."""
         now_s = self._context.clock.wall()
@@ -121,6 +126,15 @@ class Cache(Generic[V]):
         except EdgeError as error:
             # Memory remembers what was forgotten, so the old value in Redis does no harm here.
             self._context.errors.note_error("cache", error)
+
+    def peek(self, key: str) -> V | None:
+        """Return what memory has of a key, however old."""
+        entry = self._memory.get(key)
+        return None if entry is None else entry.value
+
+    def is_current(self, key: str, read_at_s: float) -> bool:
+        """Return whether a value read then was read after the last change that we know of."""
+        return self._memory.is_current(key, read_at_s)
 
     def note_stale(self, count: int) -> None:
         """Count stale values that were used."""

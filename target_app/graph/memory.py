@@ -50,7 +50,11 @@ class Memory(Generic[V]):
 
     def is_valid(self, key: str, entry: Entry[V]) -> bool:
         """Return whether the value was read after the last change that we know of."""
-        return entry.read_at_s > self._forgotten.get(key, float("-inf"))
+        return self.is_current(key, entry.read_at_s)
+
+    def is_current(self, key: str, read_at_s: float) -> bool:
+        """Return whether a value read then was read after the last change that we know of."""
+        return read_at_s > self._forgotten.get(key, float("-inf"))
 
     def forget(self, keys: Iterable[str], now_s: float) -> None:
         """Drop the values of keys that have just changed."""

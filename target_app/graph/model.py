@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Blocks", "Post", "PostList", "Profile", "UserIds"]
+__all__ = ["STATES", "Post", "PostList", "Profile", "Ties", "UserIds"]
+
+# A post's state as a word, by its number in the database.
+STATES = {1: "visible", 2: "pending_review", 3: "deleted"}
 
 
 class Post(msgspec.Struct, frozen=True):
@@ -18,6 +21,11 @@ class Post(msgspec.Struct, frozen=True):
     reply_to: int | None
     likes: int
     replies: int
+    repost_of: int | None = None
+    reposts: int = 0
+    media: tuple[str, ...] = ()
+    state: str = "visible"
+    author_is_private: bool = False
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -29,12 +37,20 @@ class Profile(msgspec.Struct, frozen=True):
     followers: int
     following: int
     posts: int
+    bio: str = ""
+    avatar: str | None = None
+    is_private: bool = False
+    version: int = 1
 
 
 class PostList(msgspec.Struct, frozen=True):
-    """The first page of a list of posts, in its order."""
+    """The first page of a list of posts, in its order.
+
+    ``has_more`` says that the database had more of them.
+    """
 
     posts: list[Post]
+    has_more: bool = False
 
 
 class UserIds(msgspec.Struct, frozen=True):
@@ -43,7 +59,14 @@ class UserIds(msgspec.Struct, frozen=True):
     ids: list[int]
 
 
-class Blocks(msgspec.Struct, frozen=True):
-    """Everybody whom a user has blocked or who has blocked that user."""
+class Ties(msgspec.Struct, frozen=True):
+    """What decides whom a viewer is shown.
 
-    ids: frozenset[int]
+    ``blocked`` are those whom the viewer has blocked, ``blocked_by`` those who have blocked the
+    viewer; ``follows`` names private accounts only.
+    """
+
+    blocked: frozenset[int]
+    blocked_by: frozenset[int]
+    muted: frozenset[int]
+    follows: frozenset[int]

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from target_app.edge.deadline import Deadline
 from target_app.edge.errors import EdgeError
 from target_app.edge.postgres import PostgresEdge, Row
 from target_app.graph import statements
 from target_app.graph.cache import Cache, CacheContext, CachePolicy
-from target_app.graph.model import Blocks, Post, PostList, Profile, UserIds
+from target_app.graph.leases import Leases
+from target_app.graph.model import STATES, Post, PostList, Profile, Ties, UserIds
 from target_app.ids import created_at_s
 
-__all__ = ["CELEBRITY_FOLLOWERS", "EDGE", "PAGE", "GraphReader", "Loaded", "PostBatch"]
+__all__ = ["EDGE", "PAGE", "GraphReader", "Loaded", "PostBatch"]
 
 V = TypeVar("V")
 V_co = TypeVar("V_co", covariant=True)
 
 EDGE = "graph-pg"
-# From this many followers on, posts are pulled by readers instead of pushed to them.
-CELEBRITY_FOLLOWERS = 1000
 # The length of a cached list; a shorter page is cut from it.
 PAGE = 50
 NEWEST = 2**63 - 1
 
 # How long a value is used without asking, and kept for the time while the database is lost.
-# Writes of this process forget what they change at once; the fresh times bound what is missed of
-# the writes of others: 5 seconds for blocks.
-_POSTS = CachePolicy("post", fresh_s=10.0, keep_s=600.0, capacity=50_000)
+# Writes of this process forget what they change at once, the stream tells of the writes of others;
+# the fresh times bound what is missed without it: 5 seconds for names, privacy and blocks.
+_POSTS = CachePolicy("post", fresh_s=5.0, keep_s=600.0, capacity=50_000)
 _LISTS = CachePolicy("list", fresh_s=2.0, keep_s=300.0, capacity=2_000)
 _PROFILES = CachePolicy("profile", fresh_s=3.0, keep_s=300.0, capacity=20_000)
 _CELEBRITIES = CachePolicy("celebrities", fresh_s=60.0, keep_s=600.0, capacity=20_000)
-_BLOCKS = CachePolicy("blocks", fresh_s=5.0, keep_s=600.0, capacity=50_000)
+_TIES = CachePolicy("ties", fresh_s=5.0, keep_s=600.0, capacity=50_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +62,25 @@ class _Errors(Protocol):
 class GraphReader:
     """All reads of the graph process. Belongs to one event loop."""
 
-    def __init__(self, postgres: PostgresEdge, context: CacheContext, errors: _Errors) -> None:
+    def __init__(
+        self,
+        postgres: PostgresEdge,
+        context: CacheContext,
+        errors: _Errors,
+        *,
+        leases: Leases,
+        celebrity_threshold: Callable[[], float],
+    ) -> None:
         self._postgres = postgres
+        self._leases, self._celebrity_threshold = leases, celebrity_threshold
+        self._loading: dict[tuple[str, str], tuple[asyncio.Future[object], float]] = {}
         self._clock = context.clock
         self._errors = errors
         self.post_cache = Cache(context, _POSTS, Post)
         self.list_cache = Cache(context, _LISTS, PostList)
         self.profile_cache = Cache(context, _PROFILES, Profile)
         self.celebrity_cache = Cache(context, _CELEBRITIES, UserIds)
-        self.block_cache = Cache(context, _BLOCKS, Blocks)
+        self.ties_cache = Cache(context, _TIES, Ties)
 
     async def posts(self, ids: Sequence[int], deadline: Deadline) -> PostBatch:
         """Return posts by id; where the database is lost, those that a cache still has."""
@@ -78,6 +88,10 @@ class GraphReader:
         found = await self.post_cache.read(list(keys), deadline)
         posts = {keys[key]: post for key, post in found.fresh.items()}
         wanted = [post_id for post_id in ids if post_id not in posts]
+        if wanted:
+            late = await self._awaited_posts(wanted, deadline)
+            posts |= late
+            wanted = [post_id for post_id in wanted if post_id not in late]
         stale_s: float | None = None
         if wanted:
             read_at_s = self._clock.wall()
@@ -95,6 +109,21 @@ class GraphReader:
                 posts |= {post.id: post for post in loaded}
         missing = [post_id for post_id in ids if post_id not in posts]
         return PostBatch(posts, missing, stale_s)
+
+    async def _awaited_posts(self, wanted: Sequence[int], deadline: Deadline) -> dict[int, Post]:
+        """Return those of the posts that somebody else has a lease for, once they are read."""
+        names = {str(post_id) for post_id in wanted}
+        leased = await self._leases.take([f"post:{name}" for name in sorted(names)], deadline)
+        others = [name for name in sorted(names) if f"post:{name}" not in leased]
+        found: dict[str, Post] = {}
+
+        async def look() -> bool:
+            found.update((await self.post_cache.read(others, deadline)).fresh)
+            return len(found) == len(others)
+
+        if others:
+            await self._leases.wait_for(look)
+        return {int(name): post for name, post in found.items()}
 
     async def replies(self, post_id: int, deadline: Deadline) -> Loaded[PostList]:
         """Return the first page of replies to a post, oldest first."""
@@ -115,15 +144,23 @@ class GraphReader:
         return _posts(rows)
 
     async def recent(
-        self, viewer_id: int, deadline: Deadline, *, whole: bool = False
+        self, viewer_id: int, deadline: Deadline, *, whole: bool = False, before: int = 0
     ) -> Loaded[PostList]:
         """Return the newest posts of the viewer and of whom the viewer follows, newest first.
+
+        With ``before`` those with ids below it, which are never cached.
 
         ``whole`` asks the database whatever is cached: a timeline is built from this answer, and
         a post that a cached one lacks would be missing there for good. If the database is lost,
         the cached answer is returned as a stale one.
         """
-        arguments = (viewer_id, PAGE, CELEBRITY_FOLLOWERS, NEWEST)
+        threshold = int(self._celebrity_threshold())
+        if before:
+            rows = await self._postgres.fetch(
+                statements.RECENT, viewer_id, PAGE, threshold, before, deadline=deadline
+            )
+            return Loaded(PostList(_posts(rows), len(rows) == PAGE))
+        arguments = (viewer_id, PAGE, threshold, NEWEST)
         return await self._list(
             f"recent:{viewer_id}", statements.RECENT, arguments, deadline, anew=whole
         )
@@ -141,24 +178,38 @@ class GraphReader:
 
         async def load() -> UserIds:
             rows = await self._postgres.fetch(
-                statements.CELEBRITIES, user_id, CELEBRITY_FOLLOWERS, deadline=deadline
+                statements.CELEBRITIES,
+                user_id,
+                int(self._celebrity_threshold()),
+                deadline=deadline,
             )
             return UserIds([row["to_id"] for row in rows])
 
         return await self._through(self.celebrity_cache, str(user_id), load, deadline)
 
-    async def blocks(self, viewer_id: int, deadline: Deadline) -> Loaded[frozenset[int]]:
-        """Return whom the viewer must not see, and who must not be seen by the viewer.
+    async def ties(self, viewer_id: int, deadline: Deadline) -> Loaded[Ties]:
+        """Return what decides whom the viewer is shown.
 
         Raises the edge's error if that is unknown: then nobody may be shown.
         """
 
-        async def load() -> Blocks:
-            rows = await self._postgres.fetch(statements.BLOCKS, viewer_id, deadline=deadline)
-            return Blocks(frozenset(row["to_id"] for row in rows))
+        async def load() -> Ties:
+            rows = await self._postgres.fetch(statements.TIES, viewer_id, deadline=deadline)
+            found: dict[int, set[int]] = {}
+            for row in rows:
+                found.setdefault(row["kind"], set()).add(row["to_id"])
+            kinds = (frozenset(found.get(kind, ())) for kind in (3, 4, 7, 1))
+            return Ties(*kinds)
 
-        loaded = await self._through(self.block_cache, str(viewer_id), load, deadline)
-        return Loaded(loaded.value.ids, loaded.stale_s)
+        return await self._through(self.ties_cache, str(viewer_id), load, deadline)
+
+    async def search(self, prefix: str, limit: int, deadline: Deadline) -> list[Profile]:
+        """Return the profiles whose handle begins with a prefix, the most followed first."""
+        escaped = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        rows = await self._postgres.fetch(
+            statements.SEARCH, f"{escaped}%", limit, deadline=deadline
+        )
+        return [_read_profile(row) for row in rows]
 
     async def association_ids(
         self, kind: int, from_id: int, after: int, limit: int, deadline: Deadline
@@ -189,7 +240,7 @@ class GraphReader:
             read_at_s = self._clock.wall()
             posts = _posts(await self._postgres.fetch(query, *arguments, deadline=deadline))
             self._keep(posts, read_at_s)
-            return PostList(posts)
+            return PostList(posts, len(posts) == PAGE)
 
         return await self._through(self.list_cache, key, load, deadline, anew=anew)
 
@@ -200,14 +251,7 @@ class GraphReader:
             row = await self._postgres.fetchrow(query, argument, deadline=deadline)
             if row is None:
                 raise LookupError(argument)
-            return Profile(
-                user_id=row["user_id"],
-                handle=row["handle"],
-                display_name=row["display_name"],
-                followers=row["followers"],
-                following=row["following"],
-                posts=row["posts"],
-            )
+            return _read_profile(row)
 
         try:
             return await self._through(self.profile_cache, key, load, deadline)
@@ -232,7 +276,10 @@ class GraphReader:
             return Loaded(found.fresh[key])
         read_at_s = self._clock.wall()
         try:
-            value = await load()
+            if anew:
+                value = await load()
+            else:
+                value, read_at_s = await self._single(cache, key, load)
         except EdgeError as error:
             self._tolerate(error)
             if key in found.fresh:
@@ -244,6 +291,30 @@ class GraphReader:
             return Loaded(entry.value, read_at_s - entry.read_at_s)
         cache.store({key: value}, read_at_s=read_at_s)
         return Loaded(value)
+
+    async def _single(
+        self, cache: Cache[V], key: str, load: Callable[[], Awaitable[V]]
+    ) -> tuple[V, float]:
+        """Load once for all who ask at the same time; returns when it was begun, too.
+
+        Who gives up does not end it for the others, and who has just changed the value does not
+        wait for what was read before.
+        """
+        place = (cache.name, key)
+        known = self._loading.get(place)
+        if known is None or not cache.is_current(key, known[1]):
+            task = cast("asyncio.Future[object]", asyncio.ensure_future(load()))
+            known = self._loading[place] = (task, self._clock.wall())
+            task.add_done_callback(lambda ended: self._ended(place, ended))
+        return cast("V", await asyncio.shield(known[0])), known[1]
+
+    def _ended(self, place: tuple[str, str], ended: asyncio.Future[object]) -> None:
+        known = self._loading.get(place)
+        if known is not None and known[0] is ended:
+            del self._loading[place]
+        if not ended.cancelled():
+            # All who asked may have given up: nobody is left to take its error.
+            ended.exception()
 
     def _keep(self, posts: Iterable[Post], read_at_s: float) -> None:
         self.post_cache.store({str(post.id): post for post in posts}, read_at_s=read_at_s)
@@ -266,6 +337,26 @@ def _posts(rows: Iterable[Row]) -> list[Post]:
             reply_to=row["reply_to"],
             likes=row["likes"],
             replies=row["replies"],
+            repost_of=row["repost_of"],
+            reposts=row["reposts"],
+            media=tuple(row["media"]),
+            state=STATES[row["state"]],
+            author_is_private=row["is_private"],
         )
         for row in rows
     ]
+
+
+def _read_profile(row: Row) -> Profile:
+    return Profile(
+        user_id=row["user_id"],
+        handle=row["handle"],
+        display_name=row["display_name"],
+        followers=row["followers"],
+        following=row["following"],
+        posts=row["posts"],
+        bio=row["bio"],
+        avatar=row["avatar"],
+        is_private=row["is_private"],
+        version=row["version"],
+    )

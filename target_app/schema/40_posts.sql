@@ -34,21 +34,23 @@ LANGUAGE plpgsql AS $$
 DECLARE
     author bigint;
 BEGIN
-    SELECT author_id INTO author FROM posts WHERE post_id = liked;
+    SELECT author_id INTO author FROM posts
+        WHERE post_id = liked AND (state = 1 OR state = 2 AND author_id = liker);
     IF NOT FOUND THEN
         RETURN 'unknown';
     END IF;
     IF is_blocked(liker, author) THEN
         RETURN 'blocked';
     END IF;
-    INSERT INTO assocs (kind, from_id, to_id) VALUES (5, liker, liked) ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN
+    IF is_hidden(liker, author, 2::smallint) THEN
+        RETURN 'unknown';
+    END IF;
+    IF NOT tie(5::smallint, liker, liked) THEN
         RETURN 'unchanged';
     END IF;
-    INSERT INTO assocs (kind, from_id, to_id) VALUES (6, liked, liker);
     UPDATE posts SET likes = likes + 1 WHERE post_id = liked;
     PERFORM tell('like.added',
-        json_build_object('from', liker, 'to', liked, 'author_id', author));
+        json_build_object('from', liker, 'to', liked, 'author_id', author, 'app', 2));
     RETURN 'done';
 END
 $$;
@@ -56,45 +58,75 @@ $$;
 CREATE FUNCTION remove_like(liker bigint, liked bigint) RETURNS text
 LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM assocs WHERE kind = 5 AND from_id = liker AND to_id = liked;
-    IF NOT FOUND THEN
+    IF NOT untie(5::smallint, liker, liked) THEN
         RETURN 'unchanged';
     END IF;
-    DELETE FROM assocs WHERE kind = 6 AND from_id = liked AND to_id = liker;
     UPDATE posts SET likes = likes - 1 WHERE post_id = liked;
-    PERFORM tell('like.removed', json_build_object('from', liker, 'to', liked));
+    PERFORM tell('like.removed', json_build_object('from', liker, 'to', liked, 'app', 2));
     RETURN 'done';
 END
 $$;
 
+-- What a visible post adds to the counts of its author, its parent and what it reposts.
+CREATE FUNCTION count_post(counted posts, step integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE user_counts SET posts = posts + step WHERE user_id = counted.author_id;
+    UPDATE posts SET replies = replies + step WHERE post_id = counted.reply_to;
+    UPDATE posts SET reposts = reposts + step WHERE post_id = counted.repost_of;
+END
+$$;
+
+CREATE FUNCTION tell_of_post(event_kind text, told posts) RETURNS void
+LANGUAGE sql AS $$
+    SELECT tell(event_kind, json_build_object(
+        'post_id', told.post_id, 'author_id', told.author_id, 'reply_to', told.reply_to,
+        'parent_author_id', (
+            SELECT author_id FROM posts
+            WHERE post_id = coalesce(told.reply_to, told.repost_of)
+        ),
+        'repost_of', told.repost_of, 'text', told.text, 'state', told.state))
+$$;
+
 -- Make a post, or find the one that this key made before: then outcome is unchanged and post_id is
--- that of the first. Two calls at once with one key wait for each other at the key's row.
+-- that of the first, or reused if the first request under this key was another one. Two calls at
+-- once with one key wait for each other at the key's row.
 CREATE FUNCTION create_post(
-    new_id bigint, author bigint, body text, parent bigint, key text,
+    new_id bigint, author bigint, body text, parent bigint, original bigint, images text[],
+    new_state smallint, key text, hash bytea,
     OUT outcome text, OUT post_id bigint
 )
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    parent_author bigint;
+    named bigint;
+    named_author bigint;
+    made posts%ROWTYPE;
+    hash_before bytea;
 BEGIN
-    INSERT INTO post_keys (author_id, idempotency_key, post_id) VALUES (author, key, new_id)
-        ON CONFLICT DO NOTHING;
+    INSERT INTO post_keys (author_id, idempotency_key, post_id, body_hash)
+        VALUES (author, key, new_id, hash) ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        SELECT 'unchanged', post_keys.post_id INTO outcome, create_post.post_id
+        SELECT post_keys.post_id, body_hash INTO create_post.post_id, hash_before
             FROM post_keys WHERE author_id = author AND idempotency_key = key;
+        outcome := CASE WHEN hash_before = hash THEN 'unchanged' ELSE 'reused' END;
         RETURN;
     END IF;
-    IF parent IS NOT NULL THEN
-        SELECT author_id INTO parent_author FROM posts WHERE posts.post_id = parent;
-        IF NOT FOUND THEN
-            outcome := 'unknown';
-        ELSIF is_blocked(author, parent_author) THEN
-            outcome := 'blocked';
+    FOREACH named IN ARRAY ARRAY[parent, original] LOOP
+        IF named IS NOT NULL AND outcome IS NULL THEN
+            SELECT author_id INTO named_author FROM posts WHERE posts.post_id = named
+                AND (state = 1 OR state = 2 AND author_id = author);
+            IF NOT FOUND THEN
+                outcome := 'unknown';
+            ELSIF is_blocked(author, named_author) THEN
+                outcome := 'blocked';
+            ELSIF is_hidden(author, named_author, 2::smallint) THEN
+                outcome := 'unknown';
+            END IF;
         END IF;
-    END IF;
+    END LOOP;
     IF outcome IS NULL THEN
-        UPDATE user_counts SET posts = posts + 1 WHERE user_id = author;
+        PERFORM FROM user_counts WHERE user_id = author;
         IF NOT FOUND THEN
             outcome := 'unknown';
         END IF;
@@ -104,11 +136,56 @@ BEGIN
         DELETE FROM post_keys WHERE author_id = author AND idempotency_key = key;
         RETURN;
     END IF;
-    INSERT INTO posts (post_id, author_id, text, reply_to) VALUES (new_id, author, body, parent);
-    UPDATE posts SET replies = replies + 1 WHERE posts.post_id = parent;
-    PERFORM tell('post.created', json_build_object(
-        'post_id', new_id, 'author_id', author, 'reply_to', parent, 'text', body));
+    INSERT INTO posts (post_id, author_id, text, reply_to, repost_of, media, state)
+        VALUES (new_id, author, body, parent, original, images, new_state)
+        RETURNING * INTO made;
+    IF new_state = 1 THEN
+        PERFORM count_post(made, 1);
+    END IF;
+    PERFORM tell_of_post('post.created', made);
     outcome := 'done';
     create_post.post_id := new_id;
+END
+$$;
+
+-- Only the author deletes; what is deleted stays so, whatever comes later.
+CREATE FUNCTION delete_post(author bigint, deleted bigint) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    found_post posts%ROWTYPE;
+BEGIN
+    SELECT * INTO found_post FROM posts WHERE post_id = deleted FOR UPDATE;
+    IF NOT FOUND OR found_post.author_id <> author THEN
+        RETURN 'unknown';
+    END IF;
+    IF found_post.state = 3 THEN
+        RETURN 'unchanged';
+    END IF;
+    UPDATE posts SET state = 3 WHERE post_id = deleted;
+    IF found_post.state = 1 THEN
+        PERFORM count_post(found_post, -1);
+    END IF;
+    PERFORM tell('post.deleted',
+        json_build_object('post_id', deleted, 'author_id', found_post.author_id));
+    RETURN 'done';
+END
+$$;
+
+-- A post that waited is shown to others from now on (1), or taken away (3).
+CREATE FUNCTION review_post(reviewed bigint, new_state smallint) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    found_post posts%ROWTYPE;
+BEGIN
+    UPDATE posts SET state = new_state WHERE post_id = reviewed AND state = 2
+        RETURNING * INTO found_post;
+    IF NOT FOUND THEN
+        RETURN 'unchanged';
+    END IF;
+    IF new_state = 1 THEN
+        PERFORM count_post(found_post, 1);
+    END IF;
+    PERFORM tell_of_post('post.reviewed', found_post);
+    RETURN 'done';
 END
 $$;
