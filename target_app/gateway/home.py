@@ -13,9 +13,11 @@ from target_app.edge import (
     EdgeTimeoutError,
     HttpEdge,
 )
+from target_app.feed import cursor as cursors
 from target_app.gateway.pages import entity_tag, is_named_by
 from target_app.serving import (
     Service,
+    ServiceError,
     exchange_of,
     json_answer,
     mark_degraded,
@@ -33,23 +35,32 @@ class _Recent(msgspec.Struct):
     posts: list[msgspec.Raw]
 
 
+class _Named(msgspec.Struct):
+    id: int
+
+
 class HomeFeed:
-    """Answers ``GET /v1/feed/home``."""
+    """Answers ``GET /v1/feed/home`` and ``GET /v1/feed/following``."""
 
     def __init__(self, feed: HttpEdge, graph: HttpEdge, service: Service) -> None:
         self._feed = feed
         self._graph = graph
         self._service = service
 
-    async def page(self, request: Request, viewer_id: int) -> Response:
-        """Return the page that the feed service makes; by time, from the graph, if it is lost."""
+    async def page(self, request: Request, viewer_id: int, *, following: bool = False) -> Response:
+        """Return the page that the feed service makes; by time, from the graph, if it is lost.
+
+        With ``following`` only posts of the viewer and of those followed, the newest first.
+        """
         exchange = exchange_of(request)
         query = request.url.query
-        path = f"/internal/feed/{viewer_id}"
+        if following:
+            # Of a parameter that is there twice the last one counts.
+            query = f"{query}&mode=recency"
         try:
             answer = await self._feed.request(
                 "GET",
-                f"{path}?{query}" if query else path,
+                f"/internal/feed/{viewer_id}?{query}",
                 headers=exchange.internal_headers(),
                 deadline=exchange.deadline,
             )
@@ -61,7 +72,8 @@ class HomeFeed:
         relay_degraded(request, answer.degraded)
         if answer.status != 200 or answer.degraded:
             # A page that lacks something must not be taken for unchanged.
-            return Response(answer.body, answer.status, media_type="application/json")
+            media_type = answer.headers.get("Content-Type", "application/json")
+            return Response(answer.body, answer.status, media_type=media_type)
         tag = entity_tag(answer.body)
         if is_named_by(tag, request.headers.get("If-None-Match")):
             return Response(status_code=304, headers={"ETag": tag})
@@ -75,17 +87,26 @@ class HomeFeed:
 
     async def _pulled(self, request: Request, viewer_id: int) -> Response:
         exchange = exchange_of(request)
-        limit = read_number(request.query_params, "limit", 20, most=_MAX_LIMIT)
+        query = request.query_params
+        limit = read_number(query, "limit", 20, most=_MAX_LIMIT)
+        since = read_number(query, "since", 0)
+        try:
+            cursor = cursors.decode(query["cursor"]) if query.get("cursor") else None
+        except cursors.CursorError as error:
+            raise ServiceError(400, "bad_request", f"cursor: {error}") from error
+        before = (cursor.position if cursor is not None else None) or 0
         answer = await self._graph.request(
             "POST",
             "/internal/recent",
-            json={"viewer_id": viewer_id, "limit": limit},
+            json={"viewer_id": viewer_id, "limit": limit, "before": before, "hide_muted": True},
             headers=exchange.internal_headers(),
             deadline=exchange.deadline,
             idempotent=True,
         )
         mark_degraded(request, "feed", "recency", _EDGE)
         relay_degraded(request, answer.degraded)
+        posts = answer.json(_Recent).posts
+        newer = [each for each in posts if msgspec.json.decode(each, type=_Named).id > since]
         # The graph answers with one page and no cursor: the feed ends early while this lasts.
-        body = {"items": answer.json(_Recent).posts, "next_cursor": None}
+        body = {"items": newer, "next_cursor": None}
         return json_answer(request, body)
