@@ -10,7 +10,18 @@ from typing import Protocol, cast
 from target_app.edge.policy import PolicyError
 from target_app.settings import Settings, SettingsError
 
-ROLES = ("gateway", "identity", "graph", "feed", "worker")
+ROLES = ("gateway", "identity", "graph", "feed", "worker", "side", "photos")
+
+
+TOOLS = ("autoscaler", "drain")
+
+
+class _ToolModule(Protocol):
+    """What the module of each operator's tool offers."""
+
+    def main(self, arguments: list[str]) -> int:
+        """Do it and return the exit code."""
+        ...
 
 
 class _RoleModule(Protocol):
@@ -29,8 +40,11 @@ def main(arguments: list[str]) -> int:
         from target_app.seed import main as seed  # noqa: PLC0415
 
         return seed(arguments[1:], os.environ)
+    if name in TOOLS:
+        tool = importlib.import_module(f"target_app.{name}")
+        return cast("_ToolModule", tool).main(arguments[1:])
     if name not in ROLES:
-        accepted = ", ".join((*ROLES, "seed"))
+        accepted = ", ".join((*ROLES, *TOOLS, "seed"))
         print(f"unknown role {name!r} (accepted: {accepted})", file=sys.stderr)
         return 2
     try:

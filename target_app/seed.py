@@ -22,7 +22,15 @@ import asyncpg
 from target_app.identity.passwords import hash_password
 from target_app.ids import make_id, shard_of
 
-__all__ = ["SEEDED_PASSWORD", "Network", "Post", "draw_network", "main", "seeded_handle"]
+__all__ = [
+    "SEEDED_PASSWORD",
+    "Network",
+    "Post",
+    "draw_network",
+    "main",
+    "photos_only_handle",
+    "seeded_handle",
+]
 
 # All seeded accounts share password and salt: one hash instead of thousands, and a load generator
 # that needs no list. Accounts made by signing up have a salt of their own.
@@ -33,6 +41,9 @@ _LOG2_N = 10
 _FOLLOWS_MU, _FOLLOWS_SIGMA, _FOLLOWS_MOST = 3.0, 1.0, 400
 _EXPONENT = 2.276
 _REPLY_RATIO = 0.1
+# People who have not joined threads yet: one for so many who have. Each follows some in photos,
+# and the first of them is awaited by one in ten of all.
+_JOINED_FOR_ONE, _PHOTO_FOLLOWS, _AWAITED_BY_ONE_IN = 50, 20, 10
 # Seeded posts were made in the five days before 2026-06-06, in milliseconds of ids.EPOCH_S.
 _DAY_MS = 24 * 3600 * 1000
 _FIRST_POST_MS, _LAST_POST_MS = 151 * _DAY_MS, 156 * _DAY_MS
@@ -61,11 +72,18 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Accounts by index (their ids), who follows whom (pairs of indices), and posts by time."""
+    """Accounts by index (their ids), who follows whom (pairs of indices), and posts by time.
+
+    ``photos_only`` are the ids of those who have not joined threads, ``photo_follows`` whom they
+    follow in photos and ``awaited`` who follows whom as soon as they join (pairs of ids).
+    """
 
     user_ids: Sequence[int]
     follows: Sequence[tuple[int, int]]
     posts: Sequence[Post]
+    photos_only: Sequence[int] = ()
+    photo_follows: Sequence[tuple[int, int]] = ()
+    awaited: Sequence[tuple[int, int]] = ()
 
 
 def seeded_handle(index: int) -> str:
@@ -73,14 +91,33 @@ def seeded_handle(index: int) -> str:
     return f"u{index:05d}"
 
 
+def photos_only_handle(index: int) -> str:
+    """Return the handle of the seeded account number ``index`` that only photos has."""
+    return f"p{index:05d}"
+
+
 def draw_network(seed: int, *, users: int, posts: int) -> Network:
     """Draw a network; a pure function of its arguments."""
     source = random.Random(seed)
-    user_ids = [make_id(index + 1, shard=index % 16) for index in range(users)]
+    only = users // _JOINED_FOR_ONE
+    made = [make_id(index + 1, shard=index % 16) for index in range(users + only)]
+    user_ids, photos_only = made[:users], made[users:]
     return Network(
         user_ids=user_ids,
         follows=list(_draw_follows(source, users)),
         posts=list(_draw_posts(source, user_ids, posts)),
+        photos_only=photos_only,
+        photo_follows=[
+            (follower, followed)
+            for follower in photos_only
+            for followed in source.sample(made, min(_PHOTO_FOLLOWS, users))
+            if followed != follower
+        ],
+        awaited=[
+            (waiting, awaited)
+            for awaited in photos_only[:1]
+            for waiting in user_ids[::_AWAITED_BY_ONE_IN]
+        ],
     )
 
 
@@ -154,20 +191,28 @@ def _records(
             "user_id",
             "handle",
             "display_name",
+            "apps",
             "password_salt",
             "password_hash",
             "password_log2_n",
         ),
-        (
-            (user_id, seeded_handle(index), f"User {index}", *secret)
-            for index, user_id in enumerate(ids)
+        itertools.chain(
+            (
+                (user_id, seeded_handle(index), f"User {index}", 3, *secret)
+                for index, user_id in enumerate(ids)
+            ),
+            (
+                (user_id, photos_only_handle(index), f"Photographer {index}", 1, *secret)
+                for index, user_id in enumerate(network.photos_only)
+            ),
         ),
     )
     yield "user_counts", ("user_id", "followers", "following", "posts"), _count_rows(network)
     pairs = [(ids[follower], ids[followed]) for follower, followed in network.follows]
-    yield "assocs", ("kind", "from_id", "to_id"), ((1, *pair) for pair in sorted(pairs))
-    inverse = sorted((followed, follower) for follower, followed in pairs)
-    yield "assocs", ("kind", "from_id", "to_id"), ((2, *pair) for pair in inverse)
+    for kind, tied in ((1, pairs), (9, network.awaited), (11, network.photo_follows)):
+        inverse = [(other, one) for one, other in tied]
+        for number, rows in ((kind, tied), (kind + 1, inverse)):
+            yield "assocs", ("kind", "from_id", "to_id"), [(number, *row) for row in sorted(rows)]
     replies: dict[int | None, int] = {}
     for post in network.posts:
         replies[post.parent_id] = replies.get(post.parent_id, 0) + 1
@@ -192,6 +237,8 @@ def _count_rows(network: Network) -> Iterator[tuple[int, int, int, int]]:
         posts[post.author_id] += 1
     for index, user_id in enumerate(network.user_ids):
         yield user_id, followers[index], following[index], posts[user_id]
+    for user_id in network.photos_only:
+        yield user_id, 0, 0, 0
 
 
 async def _run(url: str, network: Network) -> int:

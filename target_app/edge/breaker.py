@@ -39,10 +39,14 @@ class Breaker:
         policy: BreakerPolicy,
         clock: Clock,
         on_transition: Callable[[BreakerState], None] | None = None,
+        *,
+        is_stuck: Callable[[], bool] = lambda: False,
     ) -> None:
         self._policy = policy
         self._clock = clock
         self._on_transition = on_transition
+        # The defect breaker_stuck_open: what proves recovery is taken for one more failure.
+        self._is_stuck = is_stuck
         self._state = BreakerState.CLOSED
         self._bucket_s = policy.window_s / self._BUCKETS
         # Entries are [bucket number, successes, failures], oldest first.
@@ -90,7 +94,7 @@ class Breaker:
 
     def _record_probe(self, *, success: bool) -> None:
         self._probes_out = max(self._probes_out - 1, 0)
-        if not success:
+        if not success or self._is_stuck():
             self._open()
             return
         self._probes_succeeded += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,6 +12,7 @@ from typing import TypeVar
 from target_app.clock import Clock
 from target_app.edge.breaker import Breaker, BreakerState
 from target_app.edge.budget import RetryBudget
+from target_app.edge.calls import count_call
 from target_app.edge.deadline import Deadline
 from target_app.edge.errors import (
     EdgeBusyError,
@@ -29,6 +31,9 @@ T = TypeVar("T")
 
 # Below this the answer could not be used any more: do not bother the dependency.
 _SHORTEST_CALL_S = 0.001
+# What the defects missing_timeout and retry_storm break.
+_UNBOUNDED_EDGE = "gw-feed"
+_STORM_RETRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +51,27 @@ class EdgeClient:
     """Guards all calls over one edge. Belongs to one event loop.
 
     The timeout holds for the whole call: a retry has to fit into what the first try left, so a
-    call never takes longer than the edge's timeout or the request's deadline.
+    call never takes longer than the edge's timeout or the request's deadline. ``has_defect`` says
+    which switchable defects are on.
     """
 
-    def __init__(self, policy: EdgePolicy, clock: Clock, metrics: EdgeMetrics) -> None:
+    def __init__(
+        self,
+        policy: EdgePolicy,
+        clock: Clock,
+        metrics: EdgeMetrics,
+        has_defect: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.policy = policy
         self.clock = clock
+        self.has_defect = has_defect
         self.meter: EdgeMeter = metrics.of(policy.name)
-        self.breaker = Breaker(policy.breaker, clock, self._note_transition)
+        self.breaker = Breaker(
+            policy.breaker,
+            clock,
+            self._note_transition,
+            is_stuck=lambda: has_defect("breaker_stuck_open"),
+        )
         self.budget = RetryBudget(policy.retry.budget_ratio)
         self._in_flight = 0
         self._last_ok_s: float | None = None
@@ -73,8 +91,11 @@ class EdgeClient:
         violated constraint, say): it counts as success and passes through. Only a failed
         ``idempotent`` call is tried again, never one that timed out or was shed.
         """
+        count_call(self.policy.name)
         limit_s = self.policy.timeout_s
-        if deadline is not None:
+        if self.policy.name == _UNBOUNDED_EDGE and self.has_defect("missing_timeout"):
+            limit_s = math.inf
+        elif deadline is not None:
             limit_s = min(limit_s, deadline.remaining_s(self.clock))
         if limit_s < _SHORTEST_CALL_S:
             self.meter.requests["timeout"].inc()
@@ -82,10 +103,14 @@ class EdgeClient:
         if self._in_flight >= self.policy.max_in_flight:
             self.meter.requests["rejected"].inc()
             raise EdgeBusyError(self.policy.name, f"{self._in_flight} calls are in flight")
-        if not self.breaker.try_enter():
+        if not self.breaker.try_enter() and not self.has_defect("retry_storm"):
             self.meter.requests["short_circuit"].inc()
             raise EdgeOpenError(self.policy.name, "the breaker is open")
         return await self._guarded(operation, limit_s, idempotent=idempotent)
+
+    def note_dropped(self) -> None:
+        """Count a call that was not made because the upstream would have refused it."""
+        self.meter.requests["rejected"].inc()
 
     def health(self) -> EdgeHealth:
         """Return the edge's state as seen from this process."""
@@ -109,7 +134,7 @@ class EdgeClient:
         outcome: str | None = None
         is_alive = False
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s if limit_s < math.inf else None):
                 result = await self._with_retry(operation, idempotent=idempotent)
             outcome = "ok"
             return result
@@ -138,9 +163,13 @@ class EdgeClient:
         for attempt in itertools.count():
             try:
                 result = await operation()
-            except EdgeFailedError as error:
+            except (EdgeFailedError, EdgeShedError) as error:
                 if attempt > 0:
                     self.meter.retries["error"].inc()
+                if idempotent and attempt < _STORM_RETRIES and self.has_defect("retry_storm"):
+                    continue
+                if isinstance(error, EdgeShedError):
+                    raise
                 if attempt >= retries or error.is_of_dependency:
                     raise
                 if not self.budget.try_spend():

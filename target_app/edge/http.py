@@ -13,6 +13,7 @@ import msgspec
 from target_app.edge.client import EdgeClient
 from target_app.edge.deadline import DEADLINE_HEADER, Deadline
 from target_app.edge.errors import EdgeFailedError, EdgeShedError
+from target_app.edge.upstream import UpstreamCut
 
 __all__ = ["HttpAnswer", "HttpEdge"]
 
@@ -51,6 +52,7 @@ class HttpEdge:
         self.client = client
         self._base_url = f"http://{host}:{port}"
         self._session: aiohttp.ClientSession | None = None
+        self._cut = UpstreamCut(client.clock)
 
     async def start(self) -> None:
         """Open the connection pool; connections are made when they are needed."""
@@ -75,20 +77,24 @@ class HttpEdge:
         path: str,
         *,
         json: object = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
         idempotent: bool | None = None,
     ) -> HttpAnswer:
         """Send one request and return the answer if its status is below 500.
 
-        ``path`` is the raw path with its query, already percent-encoded. ``idempotent`` defaults
-        to what the method promises. Raises the errors of :mod:`target_app.edge.errors`.
+        ``path`` is the raw path with its query, already percent-encoded; what is sent is ``json``
+        or, as it is, ``body``. ``idempotent`` defaults to what the method promises. Raises the
+        errors of :mod:`target_app.edge.errors`.
         """
         session = self._session
         if session is None:
             raise RuntimeError(f"edge {self.client.policy.name!r} was not started")
         sent = dict(headers) if headers is not None else {}
-        body: bytes | None = None
+        if self._cut.refuses(sent):
+            self.client.note_dropped()
+            raise EdgeShedError(self.client.policy.name, f"{method}: dropped here", retry_after_s=1)
         if json is not None:
             body = _ENCODER.encode(json)
             sent["Content-Type"] = "application/json"
@@ -124,6 +130,7 @@ class HttpEdge:
         return answer
 
     def _raise_for(self, answer: HttpAnswer, what: str) -> None:
+        self._cut.note(answer.headers)
         name = self.client.policy.name
         if answer.status in (429, 503) and "Retry-After" in answer.headers:
             seconds = answer.headers["Retry-After"]

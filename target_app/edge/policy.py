@@ -130,6 +130,10 @@ class _Row:
             self._note(key, value, "a table")
         return _Row(value, f"{self.place}: {key}", self._mistakes)
 
+    def ignore(self, key: str) -> None:
+        """Leave a key to somebody else's reading."""
+        self._unread.discard(key)
+
     def close(self) -> None:
         """Note every key that nobody read."""
         for key in sorted(self._unread):
@@ -152,6 +156,8 @@ class _Row:
 
 
 def _read_edge(row: _Row) -> EdgePolicy:
+    # How far away the other end is: made true by whoever makes the proxies.
+    row.ignore("distance")
     retry = row.table("retry")
     breaker = row.table("breaker")
     policy = EdgePolicy(

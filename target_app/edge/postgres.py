@@ -50,6 +50,8 @@ class PostgresEdge:
         self._pool = LinkPool(client.policy.name, target, size)
         # How long an abandoned query may keep its connection before both are given up.
         self._patience_s = max(1.0, 2 * client.policy.timeout_s)
+        # Filled by the defect connection_leak only.
+        self._leaked: set[Link] = set()
 
     async def start(self) -> None:
         """Begin to connect; does not wait, so that a service starts while the edge is down."""
@@ -124,6 +126,8 @@ class PostgresEdge:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(_swallow)
+            if self.client.has_defect("connection_leak"):
+                self._leaked.add(link)
             raise
 
     async def _finish(self, link: Link, work: Callable[[Link], Awaitable[T]]) -> T:
@@ -136,7 +140,8 @@ class PostgresEdge:
                 raise
             raise EdgeFailedError(self.client.policy.name, "the query never ended") from error
         finally:
-            self._pool.release(link)
+            if link not in self._leaked:
+                self._pool.release(link)
 
     async def _transact(self, operation: Callable[[PostgresSession], Awaitable[T]]) -> T:
         link = await self._acquire()

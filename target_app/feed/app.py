@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -13,11 +14,12 @@ from starlette.responses import Response
 from target_app.edge import Deadline, EdgeError
 from target_app.feed import cursor as cursors
 from target_app.feed.celebrities import CelebrityPosts
-from target_app.feed.cursor import Cursor, CursorError
-from target_app.feed.graph import Call, Graph
+from target_app.feed.cursor import MAX_REST, Cursor, CursorError
+from target_app.feed.graph import Call, Graph, Post
 from target_app.feed.keys import LAG_LIMIT_S, TrendingList
 from target_app.feed.reader import (
     CELEBRITY_PAGE,
+    EVERYBODY,
     GRAPH_EDGE,
     TIMELINE_EDGE,
     FeedReader,
@@ -58,16 +60,21 @@ _CELEBRITY_DEADLINE_S = 0.5
 
 _MAX_LIMIT = 50
 _DEFAULT_LIMIT = 20
+# What a page holds while the knobs save work.
+_SHORT_LIMIT = 10
 
 
 @dataclass(frozen=True, slots=True)
 class _LastPage:
-    """The first page that a viewer saw last, as JSON."""
+    """The first page that a viewer saw last, its posts as JSON."""
 
     mode: str
     limit: int
     items: bytes
     next_cursor: str | None
+
+
+_POSTS = msgspec.json.Decoder(list[Post])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +95,10 @@ class FeedApp:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._timelines = Timelines(service.redis_edge(TIMELINE_EDGE))
-        self._graph = Graph(service.http_edge(GRAPH_EDGE))
+        self._timelines = Timelines(service.redis_edge(TIMELINE_EDGE), random.Random())
+        self._graph = Graph(
+            service.http_edge(GRAPH_EDGE), one_by_one=lambda: service.has_defect("n_plus_one")
+        )
         self._reader = FeedReader(
             timelines=self._timelines,
             graph=self._graph,
@@ -123,13 +132,13 @@ class FeedApp:
 
     async def show_feed(self, request: Request) -> Response:
         """Return one page of a viewer's home feed."""
-        question = _read_question(request)
+        question = self._read_question(request)
         exchange = exchange_of(request)
         call = Call(exchange.deadline, exchange.internal_headers())
         try:
             page = await self._reader.page(question, call, _RequestMarks(request))
         except EdgeError as error:
-            return self._answer_from_memory(request, question, error)
+            return await self._answer_from_memory(request, question, error)
         items = msgspec.json.encode(page.items)
         next_cursor = None if page.next is None else cursors.encode(page.next)
         self._remember(question, page, items, next_cursor)
@@ -166,14 +175,14 @@ class FeedApp:
             mark_degraded(request, "trending", "stale", "worker", now - found.as_of)
         return json_answer(request, _trending_body(found))
 
-    def _answer_from_memory(
+    async def _answer_from_memory(
         self, request: Request, question: Question, error: EdgeError
     ) -> Response:
         """Return the viewer's last page, marked; raise the error if there is none."""
         if error.edge != GRAPH_EDGE or not self._service.fallback_allowed(GRAPH_EDGE):
             raise error
         recalled = None
-        if question.cursor.position is None:
+        if _is_first(question):
             recalled = self._pages.recall(question.viewer_id, now=self._service.clock.monotonic())
         if (
             recalled is None
@@ -182,21 +191,61 @@ class FeedApp:
         ):
             raise error
         self._service.note_error("feed", error)
+        # What was deleted since must not come back; without knowing it there is no page. What the
+        # viewer no longer wants to see, or must not, has made the page be forgotten.
+        gone = await self._timelines.gone_posts(deadline=exchange_of(request).deadline)
+        kept = [post for post in _POSTS.decode(recalled.value.items) if post.id not in gone]
         mark_degraded(request, "feed", "cached", GRAPH_EDGE, recalled.age_s)
-        return _page_answer(request, recalled.value.items, recalled.value.next_cursor)
+        return _page_answer(request, msgspec.json.encode(kept), recalled.value.next_cursor)
 
     def _remember(
         self, question: Question, page: Page, items: bytes, next_cursor: str | None
     ) -> None:
-        if question.cursor.position is not None or not page.items:
+        if not _is_first(question) or not page.items:
             return
         last = _LastPage(question.mode, question.limit, items, next_cursor)
         self._pages.remember(question.viewer_id, last, now=self._service.clock.monotonic())
+
+    def _read_question(self, request: Request) -> Question:
+        query = request.query_params
+        viewer_id = read_number(request.path_params, "viewer_id")
+        mode = query.get("mode") or self._service.flags.text("feed.ranker", user_id=viewer_id)
+        if mode not in ("ranked", "recency"):
+            detail = f"mode is {mode[:80]!r} (accepted: ranked, recency)"
+            raise ServiceError(400, "bad_request", detail)
+        limit = read_number(query, "limit", _DEFAULT_LIMIT, most=_MAX_LIMIT)
+        if limit == 0:
+            raise ServiceError(400, "bad_request", f"limit is 0 (accepted: 1 to {_MAX_LIMIT})")
+        since = read_number(query, "since", 0, most=2**53)
+        text = query.get("cursor")
+        try:
+            cursor = cursors.decode(text) if text else Cursor(position=None)
+        except CursorError as error:
+            raise ServiceError(400, "bad_request", f"cursor: {error}") from error
+        if since:
+            # Whoever asks what is new wants it in order.
+            mode = "recency"
+        knobs = self._service.knobs
+        if knobs.is_off("long-pages"):
+            limit = min(limit, _SHORT_LIMIT)
+        if knobs.is_off("ranking") and mode == "ranked" and not cursor.rest:
+            mode = "recency"
+            mark_degraded(request, "feed", "recency", "knob")
+        return Question(
+            viewer_id=viewer_id,
+            mode=cast("Literal['ranked', 'recency']", mode),
+            limit=limit,
+            cursor=cursor,
+            since=since,
+            suggests=not knobs.is_off("recommendations"),
+        )
 
     async def _load_celebrity(self, author_id: int) -> Sequence[int]:
         deadline = Deadline.after(_CELEBRITY_DEADLINE_S, self._service.clock)
         # Feeds of everybody wait for this list, tier 0 among them.
         call = Call(deadline, {"X-Tier": "T0"})
+        if author_id == EVERYBODY:
+            return await self._graph.popular(limit=MAX_REST, call=call)
         return await self._graph.post_ids_of(author_id, limit=CELEBRITY_PAGE, call=call)
 
 
@@ -207,26 +256,8 @@ def main(settings: Settings) -> int:
     return run_app(service.application(feed.routes()), settings, service.log)
 
 
-def _read_question(request: Request) -> Question:
-    query = request.query_params
-    mode = query.get("mode", "ranked")
-    if mode not in ("ranked", "recency"):
-        detail = f"mode is {mode!r} (accepted: ranked, recency)"
-        raise ServiceError(400, "bad_request", detail)
-    limit = read_number(query, "limit", _DEFAULT_LIMIT, most=_MAX_LIMIT)
-    if limit == 0:
-        raise ServiceError(400, "bad_request", f"limit is 0 (accepted: 1 to {_MAX_LIMIT})")
-    text = query.get("cursor")
-    try:
-        cursor = cursors.decode(text) if text else Cursor(position=None)
-    except CursorError as error:
-        raise ServiceError(400, "bad_request", f"cursor: {error}") from error
-    return Question(
-        viewer_id=read_number(request.path_params, "viewer_id"),
-        mode=cast("Literal['ranked', 'recency']", mode),
-        limit=limit,
-        cursor=cursor,
-    )
+def _is_first(question: Question) -> bool:
+    return question.cursor == Cursor(None) and not question.since
 
 
 def _page_answer(request: Request, items: bytes, next_cursor: str | None) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from target_app.clock import Clock
 from target_app.edge import EdgeError
@@ -11,8 +12,8 @@ from target_app.feed.recall import Recall
 
 __all__ = ["CelebrityPosts"]
 
-# How old a list may be: the time after which a celebrity's post is seen by everybody at the
-# latest. Per celebrity the graph is asked at most once in this time, however many read.
+# A list is loaded anew as soon as the worker has announced a newer post, and at this age anyway,
+# for when announcements are late. Per celebrity one load serves all, however many read.
 FRESH_S = 3.0
 
 # How long a list may serve while the graph is lost.
@@ -22,41 +23,56 @@ KEEP_S = 60.0
 CAPACITY = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Post ids, newest first, loaded when ``announced`` had been heard of."""
+
+    post_ids: Sequence[int]
+    announced: int
+
+
 class CelebrityPosts:
     """Remembers the newest post ids of each celebrity; one load at a time per celebrity."""
 
     def __init__(self, load: Callable[[int], Awaitable[Sequence[int]]], clock: Clock) -> None:
         self._load = load
         self._clock = clock
-        self._known: Recall[int, Sequence[int]] = Recall(capacity=CAPACITY, keep_s=KEEP_S)
-        self._loading: dict[int, asyncio.Task[Sequence[int]]] = {}
+        self._known: Recall[int, _Listed] = Recall(capacity=CAPACITY, keep_s=KEEP_S)
+        self._loading: dict[int, asyncio.Task[_Listed]] = {}
 
-    async def newest(self, author_id: int) -> Sequence[int]:
+    async def newest(self, author_id: int, announced: int = 0) -> Sequence[int]:
         """Return the ids, newest first; raise EdgeError if they are neither known nor to be had.
 
-        The load runs to its end even if the caller that began it goes away.
+        They are at least as new as the post ``announced``, unless that is gone or the graph lost.
+        A load runs to its end even if the caller that began it goes away.
         """
-        known = self._known.recall(author_id, now=self._clock.monotonic())
-        if known is not None and known.age_s <= FRESH_S:
-            return known.value
-        task = self._loading.get(author_id)
-        if task is None:
-            task = asyncio.create_task(self._refresh(author_id))
-            self._loading[author_id] = task
-            task.add_done_callback(lambda done: self._note_done(author_id, done))
-        try:
-            return await asyncio.shield(task)
-        except EdgeError:
-            if known is None:
-                raise
-            return known.value
+        while True:
+            known = self._known.recall(author_id, now=self._clock.monotonic())
+            if known is not None and known.age_s <= FRESH_S and known.value.announced >= announced:
+                return known.value.post_ids
+            task = self._loading.get(author_id) or self._begin(author_id, announced)
+            try:
+                listed = await asyncio.shield(task)
+            except EdgeError:
+                if known is None:
+                    raise
+                return known.value.post_ids
+            # A load that was under way may have missed what was announced since.
+            if listed.announced >= announced:
+                return listed.post_ids
 
-    async def _refresh(self, author_id: int) -> Sequence[int]:
-        post_ids = await self._load(author_id)
-        self._known.remember(author_id, post_ids, now=self._clock.monotonic())
-        return post_ids
+    def _begin(self, author_id: int, announced: int) -> asyncio.Task[_Listed]:
+        task = asyncio.create_task(self._refresh(author_id, announced))
+        self._loading[author_id] = task
+        task.add_done_callback(lambda done: self._note_done(author_id, done))
+        return task
 
-    def _note_done(self, author_id: int, task: asyncio.Task[Sequence[int]]) -> None:
+    async def _refresh(self, author_id: int, announced: int) -> _Listed:
+        listed = _Listed(await self._load(author_id), announced)
+        self._known.remember(author_id, listed, now=self._clock.monotonic())
+        return listed
+
+    def _note_done(self, author_id: int, task: asyncio.Task[_Listed]) -> None:
         del self._loading[author_id]
         # Every waiter may have gone away; an error must not be reported as never retrieved.
         if not task.cancelled():

@@ -3,8 +3,10 @@
 ``timeline:U``     sorted set of the newest ``TIMELINE_CAP`` post ids, score = id, which sorts by
                    time. The member ``BUILT`` (score +inf, so never trimmed) says that the
                    history is in; without it only posts since the first read are.
-``celebrities:U``  msgpack list of the celebrities that U follows; absent = ask the graph
+``celebrities:U``  msgpack ``Ties``: whom U follows that matters when reading; absent = build anew
 ``affinity:U``     hash: author id to the number of U's likes of this author's posts
+``announced``      hash: celebrity to the id of the last post, which nobody pushes
+``gone``           sorted set of what must not be shown from memory any more, score = since when
 ``fanout``         msgpack ``FanoutStatus``, written by the worker about twice a second
 ``trending``       JSON ``TrendingList``, written by the worker every second
 """
@@ -14,16 +16,20 @@ from __future__ import annotations
 import msgspec
 
 __all__ = [
+    "ANNOUNCED_KEY",
     "BUILDING",
     "BUILD_SCRIPT",
     "BUILT",
     "FANOUT_KEY",
+    "GONE_KEEP_S",
+    "GONE_KEY",
     "KEEP_S",
     "LAG_LIMIT_S",
     "PUSH_SCRIPT",
     "TIMELINE_CAP",
     "TRENDING_KEY",
     "FanoutStatus",
+    "Ties",
     "TrendingList",
     "TrendingTag",
     "affinity_key",
@@ -42,21 +48,27 @@ LAG_LIMIT_S = 5.0
 BUILT = b"built"
 BUILDING = b"building"
 
+ANNOUNCED_KEY = "announced"
+GONE_KEY = "gone"
+# Longer than any page is shown from memory.
+GONE_KEEP_S = 600
 FANOUT_KEY = "fanout"
 TRENDING_KEY = "trending"
 
-# Add the history to a timeline that is being built, unless it was dropped meanwhile.
-# KEYS: timeline, celebrities; ARGV: building, built, cap, seconds to keep, packed celebrities, ids.
+# Add the history to a timeline that is being built, unless it was dropped meanwhile, or somebody
+# has begun to build it anew: the score of the mark BUILDING is the builder's token, below zero.
+# KEYS: timeline, celebrities; ARGV: building, token, built, cap, seconds to keep, packed ties, ids.
 BUILD_SCRIPT = """
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-for place = 6, #ARGV do
+local token = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not token or tonumber(token) ~= tonumber(ARGV[2]) then return 0 end
+for place = 7, #ARGV do
   redis.call('ZADD', KEYS[1], ARGV[place], ARGV[place])
 end
-redis.call('ZADD', KEYS[1], '+inf', ARGV[2])
+redis.call('ZADD', KEYS[1], '+inf', ARGV[3])
 redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -(tonumber(ARGV[3]) + 2))
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('SET', KEYS[2], ARGV[5], 'EX', ARGV[4])
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -(tonumber(ARGV[4]) + 2))
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('SET', KEYS[2], ARGV[6], 'EX', ARGV[5])
 return 1
 """
 
@@ -81,6 +93,19 @@ class FanoutStatus(msgspec.Struct, array_like=True, frozen=True):
 
     at: float
     lag_s: float
+
+
+class Ties(msgspec.Struct, array_like=True, frozen=True):
+    """Whom a viewer follows that matters when reading, as the graph said at ``at``.
+
+    ``celebrities`` are pulled, ``friends`` are followed in the photos app too. ``is_whole`` says
+    that the timeline was built from all that there was: what lies before its end is nothing.
+    """
+
+    at: float
+    celebrities: list[int]
+    friends: list[int]
+    is_whole: bool
 
 
 class TrendingTag(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["HALF_LIFE_S", "Candidate", "rank", "score"]
+__all__ = ["FOLLOW_WEIGHT", "HALF_LIFE_S", "Candidate", "rank", "score"]
 
 # A quarter of a day: what was posted yesterday at this hour weighs a sixteenth of what is new, so
 # that a much liked post of the morning still beats an unliked one of the last minute.
@@ -14,6 +14,10 @@ HALF_LIFE_S = 6 * 3600.0
 
 # A reply takes more effort than a like: it counts as two.
 REPLY_WEIGHT = 2.0
+
+
+# Following somebody says as much as liking two of their posts.
+FOLLOW_WEIGHT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ def score(candidate: Candidate, *, now: float, interactions: int) -> float:
 
     age  seconds since the post was made, at least 0
     H    ``HALF_LIFE_S``
-    a    how often the viewer has liked a post of this author (``interactions``)
+    a    how close the viewer is to this author (``interactions``): one for each like of a post,
+         ``FOLLOW_WEIGHT`` for each app in which the viewer follows the author
     l, r likes and replies of the post
 
     The logarithms keep one viral post or one favourite author from filling the page.

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from target_app.edge import EdgeError, EdgeFailedError
-from target_app.feed.cursor import Cursor
+from target_app.feed.cursor import MAX_REST, Cursor
 from target_app.feed.graph import Call, Post, Posts
-from target_app.feed.keys import LAG_LIMIT_S, FanoutStatus
+from target_app.feed.keys import LAG_LIMIT_S, FanoutStatus, Ties
 from target_app.feed.merge import merge
-from target_app.feed.ranking import Candidate, rank
+from target_app.feed.ranking import FOLLOW_WEIGHT, Candidate, rank
 from target_app.feed.sources import CelebritySource, Marks, PostSource, ReaderHost, TimelineStore
 from target_app.feed.timelines import Snapshot
 
-__all__ = ["CELEBRITY_PAGE", "GRAPH_EDGE", "TIMELINE_EDGE", "FeedReader", "Page", "Question"]
+__all__ = [
+    "CELEBRITY_PAGE",
+    "EVERYBODY",
+    "GRAPH_EDGE",
+    "TIMELINE_EDGE",
+    "FeedReader",
+    "Page",
+    "Question",
+]
 
 Mode = Literal["ranked", "recency"]
 
@@ -26,18 +36,34 @@ GRAPH_EDGE = "feed-graph"
 # How many of a celebrity's posts take part; beyond, they are found on the profile.
 CELEBRITY_PAGE = 20
 
+# Whose newest popular posts fill a short feed; nobody has this id.
+EVERYBODY = 0
+
+# Who becomes a celebrity is pulled by old followers after this time at the latest.
+TIES_FRESH_S = 60.0
+
 # A ranked page is the better half of a window of this many pages.
 WINDOW_PAGES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which page is asked for."""
+    """Which page is asked for; posts up to ``since`` are not wanted.
+
+    Without ``suggests`` a short feed stays short.
+    """
 
     viewer_id: int
     mode: Mode
     limit: int
     cursor: Cursor
+    since: int = 0
+    suggests: bool = True
+
+    @property
+    def size(self) -> int:
+        """How many posts are looked at for the page."""
+        return self.limit * (WINDOW_PAGES if self.mode == "ranked" else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +74,19 @@ class Page:
     next: Cursor | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Window:
     """A stretch of the feed in time order, before ranking.
 
-    ``known`` holds posts that came with the answers already; ``size`` is what was asked for.
+    ``is_last`` says that nothing comes after it. ``known`` holds posts that came with the answers
+    already; ``likes`` are the viewer's by author.
     """
 
     post_ids: Sequence[int]
-    size: int
-    known: dict[int, Post] = field(default_factory=dict)
-    interactions: dict[int, int] = field(default_factory=dict)
+    is_last: bool
+    known: Mapping[int, Post] = field(default_factory=dict)
+    likes: Mapping[int, int] = field(default_factory=dict)
+    friends: Container[int] = ()
 
 
 class FeedReader:
@@ -76,100 +104,136 @@ class FeedReader:
         self._graph = graph
         self._celebrities = celebrities
         self._host = host
-        self._building: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def page(self, question: Question, call: Call, marks: Marks) -> Page:
         """Return the page; what is less than it should be is marked."""
-        if question.cursor.rest:
+        if question.cursor.rest or question.cursor.suggested:
             return await self._rest(question, call, marks)
         window = await self._window(question, call, marks)
-        posts = await self._fetch(window, question.viewer_id, call, marks)
-        is_last = len(window.post_ids) < window.size
+        suggested = await self._suggested(question, window, marks)
+        posts = await self._fetch(window, suggested[: question.limit], question, call, marks)
+        own = {post_id: posts[post_id] for post_id in window.post_ids if post_id in posts}
         if question.mode == "recency":
-            items = [posts[post_id] for post_id in window.post_ids if post_id in posts]
-            return Page(items, None if is_last else Cursor(window.post_ids[-1]))
+            following = None if window.is_last else Cursor(window.post_ids[-1])
+            return Page(list(own.values()), following)
         order = rank(
-            (_candidate(post) for post in posts.values()),
+            (_candidate(post) for post in own.values()),
             now=self._host.clock.wall(),
-            interactions=window.interactions,
+            interactions=_interactions(own.values(), window, question.viewer_id),
         )
-        items = [posts[post_id] for post_id in order[: question.limit]]
+        items = [own[post_id] for post_id in order[: question.limit]]
         rest = tuple(order[question.limit :])
-        if is_last and not rest:
+        room = question.limit - len(items)
+        items += [posts[post_id] for post_id in suggested[:room] if post_id in posts]
+        left = tuple(suggested[room:])
+        if window.is_last and not rest and not left:
             return Page(items, None)
-        return Page(items, Cursor(window.post_ids[-1], rest))
+        position = window.post_ids[-1] if window.post_ids else None
+        return Page(items, Cursor(position, rest, left))
 
     async def _rest(self, question: Question, call: Call, marks: Marks) -> Page:
-        """Show what an earlier page has ranked; nothing is ranked again."""
-        shown = question.cursor.rest[: question.limit]
-        answer = await self._graph.posts(shown, question.viewer_id, call)
-        marks.relay(answer.degraded)
-        posts = {post.id: post for post in answer.posts}
-        rest = question.cursor.rest[question.limit :]
-        items = [posts[post_id] for post_id in shown if post_id in posts]
-        return Page(items, Cursor(question.cursor.position, rest))
+        """Show what an earlier page has ranked or suggested; nothing is ranked again."""
+        cursor, limit = question.cursor, question.limit
+        ranked = cursor.rest[:limit]
+        room = limit - len(ranked)
+        suggested = cursor.suggested[:room]
+        posts = await self._fetch(_Window(ranked, is_last=False), suggested, question, call, marks)
+        items = [posts[post_id] for post_id in (*ranked, *suggested) if post_id in posts]
+        rest, left = cursor.rest[limit:], cursor.suggested[room:]
+        if cursor.suggested and not rest and not left:
+            return Page(items, None)
+        return Page(items, Cursor(cursor.position, rest, left))
 
     async def _window(self, question: Question, call: Call, marks: Marks) -> _Window:
-        size = question.limit * (WINDOW_PAGES if question.mode == "ranked" else 1)
-        before = question.cursor.position
+        viewer_id, before = question.viewer_id, question.cursor.position
         try:
             snapshot = await self._timelines.read(
-                question.viewer_id, before=before, count=size, deadline=call.deadline
+                viewer_id, before=before, count=question.size, deadline=call.deadline
             )
-            if not snapshot.is_built:
-                await self._timelines.begin_building(question.viewer_id, deadline=call.deadline)
+            token = 0
+            if snapshot.ties is None:
+                token = await self._timelines.begin_building(viewer_id, deadline=call.deadline)
         except EdgeError as error:
             if not self._host.fallback_allowed(TIMELINE_EDGE):
                 raise
             self._host.note_error("feed", error)
             marks.mark("pull", TIMELINE_EDGE)
-            return await self._pulled(question, size, call, marks)
+            # Without timelines everybody's feed is pulled from the graph.
+            return await self._older(question, _Window((), is_last=False), call, marks)
         self._mark_lag(snapshot.fanout, marks)
-        if snapshot.is_built:
-            return await self._pushed(snapshot, before, size, marks)
-        return await self._built(question, snapshot, size, call, marks)
+        if snapshot.ties is None:
+            window = await self._built(question, snapshot, token, call, marks)
+        else:
+            window = await self._pushed(question, snapshot, snapshot.ties, call, marks)
+        if window.is_last or len(window.post_ids) == question.size:
+            return window
+        return await self._older(question, window, call, marks)
 
     async def _pushed(
-        self, snapshot: Snapshot, before: int | None, size: int, marks: Marks
+        self, question: Question, snapshot: Snapshot, ties: Ties, call: Call, marks: Marks
     ) -> _Window:
         """The ordinary way: the viewer's timeline with the celebrities' posts merged in."""
-        pulled = await self._celebrity_posts(snapshot.celebrities, marks)
-        post_ids = merge([snapshot.post_ids, *pulled], before=before, limit=size)
-        return _Window(post_ids, size, interactions=snapshot.interactions)
+        if self._host.clock.wall() - ties.at > TIES_FRESH_S:
+            self._in_background(self._renew(question.viewer_id, ties, call))
+        pulled = await self._celebrity_posts(ties.celebrities, snapshot.announced, marks)
+        post_ids = _merged([snapshot.post_ids, *pulled], question)
+        is_last = snapshot.is_whole and len(post_ids) < question.size
+        return _Window(post_ids, is_last, {}, snapshot.likes, frozenset(ties.friends))
 
     async def _built(
-        self, question: Question, snapshot: Snapshot, size: int, call: Call, marks: Marks
+        self, question: Question, snapshot: Snapshot, token: int, call: Call, marks: Marks
     ) -> _Window:
         """The first read of a viewer: answered from the graph, and kept for the next one."""
-        viewer_id = question.viewer_id
-        recent, celebrities = await asyncio.gather(
-            # A post that is missing here, and was pushed before the timeline existed, would be
-            # missing from it for good.
-            self._graph.recent(viewer_id, call, whole=True),
-            self._graph.celebrities(viewer_id, call),
-        )
-        marks.relay(recent.degraded)
-        if not recent.degraded:
+        # A post that is missing here, and was pushed before the timeline existed, would be
+        # missing from it for good.
+        history = await self._graph.history(question.viewer_id, call)
+        marks.relay(history.degraded)
+        if not history.degraded:
             # An incomplete history must not be taken for the whole one later.
-            self._keep(viewer_id, recent.posts, celebrities, call)
-        known = {post.id: post for post in recent.posts}
-        before = question.cursor.position
-        post_ids = merge([known, snapshot.post_ids], before=before, limit=size)
-        return _Window(post_ids, size, known, snapshot.interactions)
+            self._in_background(self._keep(question.viewer_id, token, history, call))
+        known = _by_id(history)
+        post_ids = _merged([known, snapshot.post_ids], question)
+        is_last = not history.has_more and len(post_ids) < question.size
+        return _Window(post_ids, is_last, known, snapshot.likes, frozenset(history.friends))
 
-    async def _pulled(self, question: Question, size: int, call: Call, marks: Marks) -> _Window:
-        """Without timelines: everybody's feed is pulled from the graph."""
-        recent = await self._graph.recent(question.viewer_id, call, whole=False)
-        marks.relay(recent.degraded)
-        known = _by_id(recent)
-        post_ids = merge([known], before=question.cursor.position, limit=size)
-        return _Window(post_ids, size, known)
+    async def _older(
+        self, question: Question, window: _Window, call: Call, marks: Marks
+    ) -> _Window:
+        """Add what the graph has from before the end of the window."""
+        before = window.post_ids[-1] if window.post_ids else question.cursor.position
+        older = await self._graph.recent(question.viewer_id, call, before=before)
+        marks.relay(older.degraded)
+        known = {**window.known, **_by_id(older)}
+        post_ids = _merged([window.post_ids, _by_id(older)], question)
+        is_last = not post_ids or (not older.has_more and len(post_ids) < question.size)
+        return _Window(post_ids, is_last, known, window.likes, window.friends)
+
+    async def _suggested(self, question: Question, window: _Window, marks: Marks) -> Sequence[int]:
+        """Return popular posts if the whole feed of the viewer fits into one ranked window."""
+        is_first = question.cursor.position is None and not question.since
+        if question.mode != "ranked" or not is_first or not window.is_last:
+            return ()
+        if not question.suggests:
+            marks.mark("partial", "knob")
+            return ()
+        try:
+            popular = await self._celebrities.newest(EVERYBODY)
+        except EdgeError as error:
+            self._host.note_error("feed", error)
+            marks.mark("partial", error.edge)
+            return ()
+        shown = set(window.post_ids)
+        return [post_id for post_id in popular if post_id not in shown][:MAX_REST]
 
     async def _celebrity_posts(
-        self, celebrities: Sequence[int], marks: Marks
+        self, celebrities: Sequence[int], announced: Mapping[int, int], marks: Marks
     ) -> Sequence[Sequence[int]]:
         answers = await asyncio.gather(
-            *(self._celebrities.newest(author_id) for author_id in celebrities),
+            *(
+                self._celebrities.newest(author_id, announced.get(author_id, 0))
+                for author_id in celebrities
+            ),
             return_exceptions=True,
         )
         found: list[Sequence[int]] = []
@@ -184,42 +248,58 @@ class FeedReader:
         return found
 
     async def _fetch(
-        self, window: _Window, viewer_id: int, call: Call, marks: Marks
+        self,
+        window: _Window,
+        suggested: Sequence[int],
+        question: Question,
+        call: Call,
+        marks: Marks,
     ) -> dict[int, Post]:
-        """Return the posts of a window that exist and may be seen; one call at most."""
-        wanted = [post_id for post_id in window.post_ids if post_id not in window.known]
-        posts = {
-            post_id: window.known[post_id] for post_id in window.post_ids if post_id in window.known
-        }
+        """Return those posts that exist and may be seen, with why; one call at most."""
+        posts = {each: window.known[each] for each in window.post_ids if each in window.known}
+        wanted = [each for each in (*window.post_ids, *suggested) if each not in posts]
         if wanted:
-            answer = await self._graph.posts(wanted, viewer_id, call)
+            answer = await self._graph.posts(wanted, question.viewer_id, call)
             marks.relay(answer.degraded)
             posts.update(_by_id(answer))
             if not posts and answer.degraded:
                 # Nothing is left of the page: the last one shown is better than an empty one.
                 raise EdgeFailedError(GRAPH_EDGE, "no post of the page can be read now")
+        for post_id, post in posts.items():
+            if post.author_id == question.viewer_id:
+                posts[post_id] = msgspec.structs.replace(post, reason="own")
+            elif post_id in suggested:
+                posts[post_id] = msgspec.structs.replace(post, reason="popular")
         return posts
 
-    def _keep(
-        self, viewer_id: int, posts: Iterable[Post], celebrities: Sequence[int], call: Call
-    ) -> None:
-        """Write a built timeline without letting the reader wait for it."""
+    async def _keep(self, viewer_id: int, token: int, history: Posts, call: Call) -> None:
+        post_ids = [post.id for post in history.posts]
+        at = self._host.clock.wall()
+        celebrities, friends = list(history.celebrities), list(history.friends)
+        ties = Ties(at, celebrities, friends, is_whole=not history.has_more)
+        await self._timelines.finish_building(
+            viewer_id, token, post_ids, ties, deadline=call.deadline
+        )
+
+    async def _renew(self, viewer_id: int, ties: Ties, call: Call) -> None:
+        at = self._host.clock.wall()
+        celebrities = list(await self._graph.celebrities(viewer_id, call))
+        renewed = Ties(at, celebrities, ties.friends, ties.is_whole)
+        await self._timelines.renew_ties(viewer_id, renewed, deadline=call.deadline)
+
+    def _in_background(self, work: Awaitable[None]) -> None:
+        """Write a timeline without letting the reader wait for it."""
 
         async def finish() -> None:
             try:
-                await self._timelines.finish_building(
-                    viewer_id,
-                    [post.id for post in posts],
-                    celebrities,
-                    deadline=call.deadline,
-                )
+                await work
             except EdgeError as error:
-                # The next read finds the timeline unbuilt and builds it again.
+                # The next read finds it undone and does it again.
                 self._host.note_error("feed", error)
 
         task = asyncio.create_task(finish())
-        self._building.add(task)
-        task.add_done_callback(self._building.discard)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
 
     def _mark_lag(self, fanout: FanoutStatus | None, marks: Marks) -> None:
         if fanout is None:
@@ -242,3 +322,19 @@ def _candidate(post: Post) -> Candidate:
 
 def _by_id(answer: Posts) -> dict[int, Post]:
     return {post.id: post for post in answer.posts}
+
+
+def _merged(sources: Sequence[Iterable[int]], question: Question) -> Sequence[int]:
+    before, since = question.cursor.position, question.since
+    return merge(sources, before=before, limit=question.size, since=since)
+
+
+def _interactions(posts: Iterable[Post], window: _Window, viewer_id: int) -> dict[int, int]:
+    """Return how close the viewer is to each author: by likes, and follows in both apps."""
+    authors = {post.author_id for post in posts}
+    return {
+        author_id: window.likes.get(author_id, 0)
+        + FOLLOW_WEIGHT * (author_id != viewer_id)
+        + FOLLOW_WEIGHT * (author_id in window.friends)
+        for author_id in authors
+    }

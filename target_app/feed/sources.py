@@ -8,6 +8,7 @@ from typing import Protocol
 from target_app.clock import Clock
 from target_app.edge import Deadline
 from target_app.feed.graph import Call, Posts
+from target_app.feed.keys import Ties
 from target_app.feed.timelines import Snapshot
 
 __all__ = ["CelebritySource", "Marks", "PostSource", "ReaderHost", "TimelineStore"]
@@ -34,19 +35,18 @@ class TimelineStore(Protocol):
         """Return what is stored for one page."""
         ...
 
-    async def begin_building(self, viewer_id: int, *, deadline: Deadline) -> None:
-        """Have posts pushed from now on."""
+    async def begin_building(self, viewer_id: int, *, deadline: Deadline) -> int:
+        """Have posts pushed from now on; return the token to finish with."""
         ...
 
     async def finish_building(
-        self,
-        viewer_id: int,
-        post_ids: Iterable[int],
-        celebrities: Sequence[int],
-        *,
-        deadline: Deadline,
+        self, viewer_id: int, token: int, post_ids: Iterable[int], ties: Ties, *, deadline: Deadline
     ) -> None:
         """Add what there was before."""
+        ...
+
+    async def renew_ties(self, viewer_id: int, ties: Ties, *, deadline: Deadline) -> None:
+        """Replace the ties of a timeline that is there."""
         ...
 
 
@@ -57,8 +57,12 @@ class PostSource(Protocol):
         """Return those of the posts that the viewer may see."""
         ...
 
-    async def recent(self, viewer_id: int, call: Call, *, whole: bool) -> Posts:
-        """Return the newest posts of those whom the viewer follows."""
+    async def recent(self, viewer_id: int, call: Call, *, before: int | None = None) -> Posts:
+        """Return the newest posts before one of those whom the viewer follows."""
+        ...
+
+    async def history(self, viewer_id: int, call: Call) -> Posts:
+        """Return what a timeline is built from."""
         ...
 
     async def celebrities(self, viewer_id: int, call: Call) -> Sequence[int]:
@@ -67,10 +71,10 @@ class PostSource(Protocol):
 
 
 class CelebritySource(Protocol):
-    """Where the newest posts of celebrities are had."""
+    """Where the newest posts of celebrities, or of everybody, are had."""
 
-    async def newest(self, author_id: int) -> Sequence[int]:
-        """Return post ids, newest first; raise EdgeError if they are not to be had."""
+    async def newest(self, author_id: int, announced: int = 0) -> Sequence[int]:
+        """Return post ids up to one announced; raise EdgeError if they are not to be had."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import cast
 
 import msgspec
@@ -11,14 +12,17 @@ from redis.asyncio import Redis
 
 from target_app.edge import Deadline, RedisEdge
 from target_app.feed.keys import (
+    ANNOUNCED_KEY,
     BUILD_SCRIPT,
     BUILDING,
     BUILT,
     FANOUT_KEY,
+    GONE_KEY,
     KEEP_S,
     TIMELINE_CAP,
     TRENDING_KEY,
     FanoutStatus,
+    Ties,
     TrendingList,
     affinity_key,
     celebrities_key,
@@ -27,7 +31,8 @@ from target_app.feed.keys import (
 
 __all__ = ["Snapshot", "Timelines"]
 
-_IDS = msgspec.msgpack.Decoder(list[int])
+_TIES = msgspec.msgpack.Decoder(Ties)
+_MOST_TOKEN = 2**50
 _STATUS = msgspec.msgpack.Decoder(FanoutStatus)
 _TRENDING = msgspec.json.Decoder(TrendingList)
 
@@ -36,22 +41,26 @@ _TRENDING = msgspec.json.Decoder(TrendingList)
 class Snapshot:
     """All that Redis knows for one page of one viewer.
 
-    ``post_ids`` are newest first. Unless ``is_built`` they are only the posts since the first
-    read, and ``celebrities`` is empty. ``fanout`` is None if the worker has never reported.
+    ``post_ids`` are newest first. Without ``ties`` the timeline is not built, and they are only
+    the posts since the first read. With ``is_whole`` there are no older posts than the timeline's.
+    ``likes`` are the viewer's by author, ``announced`` the last posts of celebrities. ``fanout`` is
+    None if the worker has never reported.
     """
 
-    is_built: bool
     post_ids: Sequence[int]
-    celebrities: Sequence[int] = ()
-    interactions: dict[int, int] = field(default_factory=dict)
+    ties: Ties | None
+    is_whole: bool = True
+    likes: dict[int, int] = field(default_factory=dict)
+    announced: dict[int, int] = field(default_factory=dict)
     fanout: FanoutStatus | None = None
 
 
 class Timelines:
     """Reads and builds timelines over the edge; every method raises EdgeError if it is lost."""
 
-    def __init__(self, edge: RedisEdge) -> None:
+    def __init__(self, edge: RedisEdge, random: Random) -> None:
         self._edge = edge
+        self._random = random
 
     async def read(
         self, viewer_id: int, *, before: int | None, count: int, deadline: Deadline
@@ -68,65 +77,85 @@ class Timelines:
             pipeline.zrevrangebyscore(key, high, "-inf", start=0, num=count + 1)
             pipeline.get(celebrities_key(viewer_id))
             pipeline.hgetall(affinity_key(viewer_id))
+            pipeline.hgetall(ANNOUNCED_KEY)
+            pipeline.zcard(key)
             pipeline.get(FANOUT_KEY)
             return cast("list[object]", await pipeline.execute())
 
-        built, members, celebrities, affinity, status = await self._edge.run(
+        built, members, packed, likes, announced, size, status = await self._edge.run(
             commands, deadline=deadline
         )
+        ties = None
+        if built is not None and packed is not None:
+            ties = _TIES.decode(cast("bytes", packed))
         return Snapshot(
-            is_built=built is not None and celebrities is not None,
             post_ids=[
                 int(member)
                 for member in cast("list[bytes]", members)
                 if member not in (BUILT, BUILDING)
             ],
-            celebrities=() if celebrities is None else _IDS.decode(cast("bytes", celebrities)),
-            interactions={
-                int(author): int(count)
-                for author, count in cast("dict[bytes, bytes]", affinity).items()
-            },
+            ties=ties,
+            # A full timeline has lost its tail.
+            is_whole=ties is not None and ties.is_whole and cast("int", size) <= TIMELINE_CAP,
+            likes=_numbers(likes),
+            announced=_numbers(announced),
             fanout=None if status is None else _STATUS.decode(cast("bytes", status)),
         )
 
-    async def begin_building(self, viewer_id: int, *, deadline: Deadline) -> None:
-        """Create the timeline, so that posts from now on are pushed into it.
+    async def begin_building(self, viewer_id: int, *, deadline: Deadline) -> int:
+        """Create the timeline, so that posts from now on are pushed into it; return a token.
 
         Must be done before the graph is read: a post made between that read and
-        :meth:`finish_building` would otherwise be in neither.
+        :meth:`finish_building` would otherwise be in neither. Of two that build one timeline at a
+        time the later one wins.
         """
         key = timeline_key(viewer_id)
+        token = self._random.randint(1, _MOST_TOKEN)
 
         async def commands(redis: Redis) -> object:
             pipeline = redis.pipeline(transaction=False)
-            pipeline.zadd(key, {BUILDING: 0})
+            pipeline.zadd(key, {BUILDING: -token})
             pipeline.expire(key, KEEP_S)
             return await pipeline.execute()
 
         await self._edge.run(commands, deadline=deadline)
+        return token
 
     async def finish_building(
-        self,
-        viewer_id: int,
-        post_ids: Iterable[int],
-        celebrities: Sequence[int],
-        *,
-        deadline: Deadline,
+        self, viewer_id: int, token: int, post_ids: Iterable[int], ties: Ties, *, deadline: Deadline
     ) -> None:
-        """Add the history and the celebrities, and mark the timeline as built.
+        """Add the history and the ties, and mark the timeline as built.
 
-        Does nothing if the timeline was dropped since :meth:`begin_building` (a follow was made):
-        what was read from the graph may be of before.
+        Does nothing if the timeline was dropped since :meth:`begin_building` gave the token (a
+        follow was made), or is being built anew: what was read from the graph may be of before.
         """
         keys = (timeline_key(viewer_id), celebrities_key(viewer_id))
-        packed = msgspec.msgpack.encode(list(celebrities))
-        settings: tuple[bytes | int, ...] = (BUILDING, BUILT, TIMELINE_CAP, KEEP_S, packed)
+        packed = msgspec.msgpack.encode(ties)
+        settings: tuple[bytes | int, ...] = (BUILDING, -token, BUILT, TIMELINE_CAP, KEEP_S, packed)
         arguments = (*settings, *post_ids)
 
         async def commands(redis: Redis) -> object:
             return await redis.eval(BUILD_SCRIPT, len(keys), *keys, *arguments)
 
         await self._edge.run(commands, deadline=deadline)
+
+    async def renew_ties(self, viewer_id: int, ties: Ties, *, deadline: Deadline) -> None:
+        """Replace the ties of a timeline that is there."""
+        packed = msgspec.msgpack.encode(ties)
+
+        async def commands(redis: Redis) -> object:
+            return await redis.set(celebrities_key(viewer_id), packed, xx=True, keepttl=True)
+
+        await self._edge.run(commands, deadline=deadline)
+
+    async def gone_posts(self, *, deadline: Deadline) -> frozenset[int]:
+        """Return the posts that were deleted of late."""
+
+        async def commands(redis: Redis) -> object:
+            return await redis.zrange(GONE_KEY, 0, -1)
+
+        found = await self._edge.run(commands, deadline=deadline)
+        return frozenset(int(member) for member in cast("list[bytes]", found))
 
     async def trending(self, *, deadline: Deadline) -> TrendingList | None:
         """Return the list that the worker wrote last, None if there is none."""
@@ -136,3 +165,7 @@ class Timelines:
 
         raw = await self._edge.run(commands, deadline=deadline)
         return None if raw is None else _TRENDING.decode(cast("bytes", raw))
+
+
+def _numbers(found: object) -> dict[int, int]:
+    return {int(key): int(value) for key, value in cast("dict[bytes, bytes]", found).items()}

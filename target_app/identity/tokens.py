@@ -14,9 +14,20 @@ from dataclasses import dataclass
 
 import msgspec
 
-__all__ = ["LIFETIME_S", "KeyRing", "Token", "TokenError", "sign", "verify"]
+__all__ = [
+    "GRACE_S",
+    "LIFETIME_S",
+    "KeyRing",
+    "Token",
+    "TokenError",
+    "derived_key",
+    "sign",
+    "verify",
+]
 
 LIFETIME_S = 15 * 60.0
+# While identity is lost nobody can get a new token: an old one is good for this much longer.
+GRACE_S = 15 * 60.0
 
 
 class TokenError(ValueError):
@@ -32,12 +43,13 @@ class TokenError(ValueError):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """What a token says; times in seconds since 1970 UTC."""
+    """What a token says; times in seconds since 1970 UTC, ``apps`` 1 photos, 2 threads, 3 both."""
 
     user_id: int
     handle: str
     issued_at: float
     expires_at: float
+    apps: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +61,16 @@ class KeyRing:
 
     @classmethod
     def derived(cls, seed: int) -> KeyRing:
-        """Return a ring made of a seed, so that tokens outlive a restart of the process.
+        """Return a ring of the first key that is made of a seed."""
+        return cls("k1", {"k1": derived_key(seed, 1)})
 
-        Fit for rehearsals only: whoever knows the seed can sign.
-        """
-        secret = hashlib.sha256(f"threads token key k1 of seed {seed}".encode()).digest()
-        return cls("k1", {"k1": secret})
+
+def derived_key(seed: int, number: int) -> bytes:
+    """Return a secret made of a seed, so that tokens outlive a restart of the process.
+
+    Fit for rehearsals only: whoever knows the seed can sign.
+    """
+    return hashlib.sha256(f"threads token key k{number} of seed {seed}".encode()).digest()
 
 
 def sign(token: Token, ring: KeyRing) -> str:

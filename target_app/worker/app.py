@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from target_app.edge import EdgeError
 from target_app.feed.keys import FanoutStatus, TrendingList, TrendingTag
+from target_app.live.events import STATUS_SUBJECT, Status
 from target_app.serving import Service, run_app
 from target_app.settings import Settings
 from target_app.worker.consumer import Consumer
@@ -50,6 +53,7 @@ class WorkerApp:
             trends=self._trends,
             metrics=self._metrics,
             clock=service.clock,
+            celebrity_threshold=lambda: service.flags.number("feed.celebrity_threshold"),
         )
         host, port = service.settings.edges[_STREAM_EDGE]
         self._stream = EventStream(
@@ -164,6 +168,8 @@ class WorkerApp:
             self._service.note_error("report", error)
         if self._stream.is_connected:
             try:
+                waiting_s = self._progress.waiting_s(now=now)
+                await self._stream.say(STATUS_SUBJECT, msgspec.json.encode(Status(waiting_s)))
                 self._metrics.stream_lag.labels(STREAM, CONSUMER).set(await self._stream.lag())
             except EdgeError as error:
                 self._service.note_error("report", error)

@@ -6,7 +6,16 @@ from typing import TypeVar
 
 import msgspec
 
-__all__ = ["Event", "LikeAdded", "Pair", "PostCreated", "decode_body", "decode_event", "subject_of"]
+__all__ = [
+    "Event",
+    "LikeAdded",
+    "Pair",
+    "PostCreated",
+    "PostDeleted",
+    "decode_body",
+    "decode_event",
+    "subject_of",
+]
 
 T = TypeVar("T")
 
@@ -32,6 +41,12 @@ class PostCreated(msgspec.Struct, frozen=True):
     author_id: int
     text: str
     reply_to: int | None = None
+
+
+class PostDeleted(msgspec.Struct, frozen=True):
+    """The body of ``post.deleted``."""
+
+    post_id: int
 
 
 class Pair(msgspec.Struct, frozen=True):

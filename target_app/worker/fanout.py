@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from target_app.clock import Clock
-from target_app.worker.events import Event, LikeAdded, Pair, PostCreated, decode_body
+from target_app.worker.events import Event, LikeAdded, Pair, PostCreated, PostDeleted, decode_body
 from target_app.worker.metrics import WorkerMetrics
 from target_app.worker.trends import TagTrends, tags_in
 
-__all__ = ["CELEBRITY_FOLLOWERS", "CHUNK", "EventHandler", "Followers", "SeenIds", "Timelines"]
+__all__ = ["CHUNK", "EventHandler", "Followers", "SeenIds", "Timelines"]
 
-# From this many followers on a post is pulled by its readers (the graph has the same number).
-CELEBRITY_FOLLOWERS = 1_000
 CHUNK = 500
 
 # About what the stream delivers in ten minutes of the launch peak: further back nothing is
@@ -39,6 +37,14 @@ class Timelines(Protocol):
 
     async def push(self, post_id: int, user_ids: Sequence[int]) -> int:
         """Put a post into the timelines that exist; return how many these are."""
+        ...
+
+    async def announce(self, author_id: int, post_id: int) -> None:
+        """Say that there is a post that is not pushed."""
+        ...
+
+    async def hide_posts(self, post_ids: Sequence[int], *, now: float) -> None:
+        """Have posts left out of pages that are shown from memory."""
         ...
 
     async def drop(self, user_ids: Sequence[int]) -> None:
@@ -68,7 +74,11 @@ class SeenIds:
 
 
 class EventHandler:
-    """Works events off. Everything but counting is idempotent; what is counted is remembered."""
+    """Works events off. Everything but counting is idempotent; what is counted is remembered.
+
+    From ``celebrity_threshold`` followers on a post is pulled by its readers: the graph has the
+    same number.
+    """
 
     def __init__(
         self,
@@ -78,12 +88,14 @@ class EventHandler:
         trends: TagTrends,
         metrics: WorkerMetrics,
         clock: Clock,
+        celebrity_threshold: Callable[[], float],
     ) -> None:
         self._followers = followers
         self._timelines = timelines
         self._trends = trends
         self._metrics = metrics
         self._clock = clock
+        self._celebrity_threshold = celebrity_threshold
         self._counted = SeenIds(_SEEN_IDS)
 
     async def handle(self, event: Event) -> None:
@@ -91,6 +103,9 @@ class EventHandler:
         match event.kind:
             case "post.created":
                 await self._on_post(event)
+            case "post.deleted":
+                deleted = decode_body(event, PostDeleted)
+                await self._timelines.hide_posts([deleted.post_id], now=self._clock.wall())
             case "follow.added" | "follow.removed":
                 # Built anew from the graph, a timeline is right whatever the order of events.
                 await self._timelines.drop([decode_body(event, Pair).from_id])
@@ -119,8 +134,10 @@ class EventHandler:
             return
         started_s = self._clock.monotonic()
         pushed = await self._timelines.push(post.post_id, [post.author_id])
-        if await self._followers.count(post.author_id) < CELEBRITY_FOLLOWERS:
+        if await self._followers.count(post.author_id) < self._celebrity_threshold():
             pushed += await self._push_to_followers(post)
+        else:
+            await self._timelines.announce(post.author_id, post.post_id)
         self._metrics.fanout_targets.inc(pushed)
         self._metrics.fanout_duration.labels("push").observe(self._clock.monotonic() - started_s)
         self._metrics.freshness.observe(max(0.0, self._clock.wall() - event.at))

@@ -29,9 +29,11 @@ class Progress:
         ``in_hand_since`` is when the event now being worked off was written, None if none is.
         """
         lag_s = 0.0 if in_hand_since is None else max(0.0, now - in_hand_since)
+        return max(lag_s, self.waiting_s(now=now))
+
+    def waiting_s(self, *, now: float) -> float:
+        """Return the age of the oldest event that may not have reached the stream."""
         if self._looked_at is None:
-            return lag_s
+            return 0.0
         blind_s = now - self._looked_at
-        if blind_s <= _PATIENCE_S:
-            return max(lag_s, self._outbox_age_s)
-        return max(lag_s, self._outbox_age_s + blind_s)
+        return self._outbox_age_s + (blind_s if blind_s > _PATIENCE_S else 0.0)

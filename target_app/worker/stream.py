@@ -101,6 +101,8 @@ class _Client(Protocol):
 
     def jetstream(self) -> _JetStream: ...
 
+    async def publish(self, subject: str, payload: bytes) -> None: ...
+
     async def close(self) -> None: ...
 
 
@@ -163,6 +165,16 @@ class EventStream:
 
         async def operation() -> None:
             await self._ready().publish(_DEAD_PREFIX + kind, data, stream=DEAD_STREAM, headers={})
+
+        await self._guard(operation)
+
+    async def say(self, subject: str, body: bytes) -> None:
+        """Tell whoever listens right now; nothing is stored."""
+
+        async def operation() -> None:
+            self._ready()
+            if self._client is not None:
+                await self._client.publish(subject, body)
 
         await self._guard(operation)
 

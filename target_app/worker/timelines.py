@@ -10,7 +10,10 @@ from redis.asyncio import Redis
 
 from target_app.edge import RedisEdge
 from target_app.feed.keys import (
+    ANNOUNCED_KEY,
     FANOUT_KEY,
+    GONE_KEEP_S,
+    GONE_KEY,
     KEEP_S,
     PUSH_SCRIPT,
     TIMELINE_CAP,
@@ -39,6 +42,26 @@ class TimelineWriter:
             return await redis.eval(PUSH_SCRIPT, len(keys), *keys, post_id, TIMELINE_CAP)
 
         return cast("int", await self._edge.run(commands))
+
+    async def announce(self, author_id: int, post_id: int) -> None:
+        """Say that there is a post that is not pushed: readers pull it with their next page."""
+
+        async def commands(redis: Redis) -> object:
+            return await redis.hset(ANNOUNCED_KEY, str(author_id), str(post_id))
+
+        await self._edge.run(commands)
+
+    async def hide_posts(self, post_ids: Sequence[int], *, now: float) -> None:
+        """Have posts left out of pages that are shown from memory."""
+        members = {str(post_id): now for post_id in post_ids}
+
+        async def commands(redis: Redis) -> object:
+            pipeline = redis.pipeline(transaction=False)
+            pipeline.zadd(GONE_KEY, members)
+            pipeline.zremrangebyscore(GONE_KEY, "-inf", now - GONE_KEEP_S)
+            return await pipeline.execute()
+
+        await self._edge.run(commands)
 
     async def drop(self, user_ids: Sequence[int]) -> None:
         """Drop timelines, to be built anew when their owners next read them."""

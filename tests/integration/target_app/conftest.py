@@ -69,7 +69,7 @@ class Backend:
         finally:
             connection.close()
         took_s = time.monotonic() - started
-        is_json = response.headers.get_content_type() == "application/json"
+        is_json = response.headers.get_content_type().endswith("json")
         decoded = json.loads(text) if is_json else {"text": text.decode()}
         sent = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status, sent, decoded, took_s)

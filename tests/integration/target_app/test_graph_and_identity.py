@@ -227,7 +227,7 @@ def test_a_bad_request_gets_a_json_error_and_no_retry_after(
 ) -> None:
     answer = backend.call(process, method, path, body)
     assert answer.status == status
-    assert set(answer.body) == {"error", "detail"}
+    assert set(answer.body) == {"type", "title", "status", "detail", "error"}
     assert "retry-after" not in answer.headers
 
 

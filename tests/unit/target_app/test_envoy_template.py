@@ -61,11 +61,13 @@ def test_the_entry_and_its_admin_listen_on_loopback_only(config: dict[str, objec
 
 
 def test_every_route_to_the_gateway_has_its_own_timeout(config: dict[str, object]) -> None:
-    to_gateway = [route["route"] for route in routes(config) if "route" in route]
-    assert to_gateway
-    for route in to_gateway:
-        assert at(route, "cluster") == "gateway"
-        assert re.fullmatch(r"\d+s", str(at(route, "timeout")))
+    actions = {str(route["name"]): route["route"] for route in routes(config) if "route" in route}
+    assert len(actions) > 10
+    for name, action in actions.items():
+        other = {"live": "live", "photos": "photos"}
+        assert at(action, "cluster") == other.get(name, "gateway")
+        # A socket stays open; every other answer has its time.
+        assert re.fullmatch(r"0s" if name == "live" else r"[1-9]s", str(at(action, "timeout")))
 
 
 def test_internal_paths_end_at_the_entry(config: dict[str, object]) -> None:
@@ -74,7 +76,8 @@ def test_internal_paths_end_at_the_entry(config: dict[str, object]) -> None:
         for route in routes(config)
         if "route" in route and isinstance(match := route["match"], dict)
     }
-    assert all(path == "/readyz" or path.startswith("/v1/") for path in reachable)
+    public = {"/readyz", "/", "/@", "/graphql", "/m/", "/p/", "/.well-known/shadow-target"}
+    assert all(path in public or path.startswith("/v1/") for path in reachable)
     last = routes(config)[-1]
     assert last["match"] == {"prefix": "/"}
     assert at(last, "direct_response", "status") == 404
@@ -106,6 +109,15 @@ def test_the_app_s_own_503_never_ejects_a_replica(config: dict[str, object]) -> 
     assert at(detection, "enforcing_consecutive_5xx") == 0
     assert at(detection, "enforcing_consecutive_gateway_failure") == 0
     assert at(detection, "enforcing_consecutive_local_origin_failure") == 100
+
+
+def test_copies_for_a_shadow_stack_are_marked_and_off_by_default(config: dict[str, object]) -> None:
+    host = at(manager(config), "route_config", "virtual_hosts", 0)
+    policy = at(host, "request_mirror_policies", 0)
+    assert at(policy, "cluster") == "shadow"
+    assert at(policy, "runtime_fraction", "default_value", "numerator") == 0
+    header = at(policy, "request_headers_mutations", 0, "append", "header")
+    assert header == {"key": "X-Shadow", "value": "1"}
 
 
 def test_endpoints_come_from_a_watched_file(config: dict[str, object]) -> None:

@@ -39,9 +39,14 @@ def test_pages_join_to_the_whole_without_repeats_or_gaps(
     assert shown == expected
 
 
-@given(st.none() | post_ids, st.lists(post_ids, max_size=MAX_REST).map(tuple))
-def test_a_cursor_survives_its_text_form(position: int | None, rest: tuple[int, ...]) -> None:
-    cursor = Cursor(position=position, rest=rest)
+carried = st.lists(post_ids, max_size=MAX_REST).map(tuple)
+
+
+@given(st.none() | post_ids, carried, carried)
+def test_a_cursor_survives_its_text_form(
+    position: int | None, rest: tuple[int, ...], suggested: tuple[int, ...]
+) -> None:
+    cursor = Cursor(position, rest, suggested)
     text = encode(cursor)
     assert decode(text) == cursor
     assert text.isascii()
@@ -57,6 +62,9 @@ def test_a_cursor_survives_its_text_form(position: int | None, rest: tuple[int, 
         pytest.param("ÿ", id="not ascii"),
         pytest.param(encode(Cursor(1, tuple(range(1, MAX_REST + 2)))), id="too long"),
         pytest.param(encode(Cursor(2**50))[:-3], id="cut short"),
+        pytest.param(encode(Cursor(2**53)), id="no id"),
+        pytest.param(encode(Cursor(1, (-1,))), id="below zero"),
+        pytest.param(encode(Cursor(1, (), tuple(range(1, MAX_REST + 2)))), id="too many popular"),
     ],
 )
 def test_a_foreign_cursor_is_refused(text: str) -> None:

@@ -9,11 +9,11 @@ from starlette.requests import Request
 
 from target_app.edge import Deadline
 from target_app.gateway.pages import entity_tag, is_named_by
-from target_app.gateway.sessions import GRACE_S, Sessions
-from target_app.identity.tokens import KeyRing, Token, sign
+from target_app.identity.tokens import GRACE_S, KeyRing, Token, sign
 from target_app.serving import Exchange, ServiceError
 from target_app.serving.degradation import Degradation
 from target_app.serving.exchange import SCOPE_KEY
+from target_app.sessions import Sessions
 
 NOW = 1_700_000_000.0
 OLD = KeyRing("k1", {"k1": b"old key"})
@@ -37,6 +37,7 @@ class Identity:
 
     def __init__(self, known: KeyRing | None, answers: KeyRing | None) -> None:
         self.ring = known
+        self.revoked = frozenset({8})
         self._answers = answers
 
     async def is_identity_lost(self) -> bool:
@@ -46,8 +47,10 @@ class Identity:
         return False
 
 
-def token(*, expires_at: float = NOW + 60, ring: KeyRing = OLD) -> str:
-    return sign(Token(7, "somebody", NOW - 900, expires_at), ring)
+def token(
+    *, user_id: int = 7, expires_at: float = NOW + 60, ring: KeyRing = OLD, apps: int = 3
+) -> str:
+    return sign(Token(user_id, "somebody", NOW - 900, expires_at, apps), ring)
 
 
 def look(
@@ -135,3 +138,16 @@ def test_without_any_keys_the_gateway_asks_to_come_back() -> None:
 )
 def test_a_page_is_unchanged_if_its_tag_is_named(header: str | None, expected: bool) -> None:
     assert is_named_by(entity_tag(b"page"), header) is expected
+
+
+def test_the_token_of_a_deleted_account_is_refused_before_it_expires() -> None:
+    with pytest.raises(ServiceError) as caught:
+        look(f"Bearer {token(user_id=8)}")
+    assert caught.value.status == 401
+
+
+def test_the_token_of_somebody_who_has_only_joined_photos_is_none_for_threads() -> None:
+    with pytest.raises(ServiceError) as caught:
+        look(f"Bearer {token(apps=1)}")
+    assert (caught.value.status, caught.value.error) == (403, "not_joined")
+    assert look(f"Bearer {token(apps=2)}")[0].user_id == 7

@@ -74,3 +74,15 @@ def test_seeded_posts_lie_in_the_past_of_any_rehearsal(network: Network) -> None
     # 2026-06-01 and 2026-06-06, midnight UTC.
     times = [created_at_s(post.post_id) for post in network.posts]
     assert 1_780_272_000 <= times[0] <= times[-1] < 1_780_704_000
+
+
+def test_some_people_are_only_in_photos_and_one_of_them_is_awaited_by_a_tenth_of_all(
+    network: Network,
+) -> None:
+    assert len(network.photos_only) == 200
+    assert not set(network.photos_only) & set(network.user_ids)
+    assert len(set(network.photo_follows)) == len(network.photo_follows)
+    assert {follower for follower, _ in network.photo_follows} == set(network.photos_only)
+    assert all(follower != followed for follower, followed in network.photo_follows)
+    assert {awaited for _, awaited in network.awaited} == {network.photos_only[0]}
+    assert len(network.awaited) == 1_000

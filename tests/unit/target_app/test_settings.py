@@ -96,3 +96,23 @@ def test_a_caller_waits_longer_than_each_edge_below_it() -> None:
         for lower in policies.values():
             if lower.origin == upper.target:
                 assert lower.timeout_s < upper.timeout_s, (upper.name, lower.name)
+
+
+def test_another_region_has_its_own_neighbours_and_the_leader_s_for_the_rest(
+    tmp_path: Path,
+) -> None:
+    rows = load_policies(TABLE) | load_policies(TABLE.with_name("edges.two-region.toml"))
+    path = tmp_path / "edges.json"
+    addresses = {
+        name: {"host": "127.0.0.1", "port": 4000 + number} for number, name in enumerate(rows)
+    }
+    path.write_text(json.dumps(addresses), encoding="utf-8")
+    environ = {"APP_PORT": "8080", "APP_EDGES": str(path), "APP_REGION": "b"}
+    graph = Settings.from_environment("graph", environ)
+    assert graph.edges["graph-pg"][1] == addresses["region-link"]["port"]
+    assert graph.policies["graph-pg"].name == "region-link"
+    gateway = Settings.from_environment("gateway", environ)
+    assert gateway.edges["gw-feed"][1] == addresses["gw-feed-b"]["port"]
+    assert gateway.edges["gw-identity"][1] == addresses["gw-identity"]["port"]
+    leader = Settings.from_environment("graph", {**environ, "APP_REGION": "a"})
+    assert leader.edges["graph-pg"][1] == addresses["graph-pg"]["port"]

@@ -36,6 +36,7 @@ def test_the_text_is_what_the_format_promises() -> None:
         "handle": "anna",
         "issued_at": 1000.0,
         "expires_at": 1900.0,
+        "apps": 3,
     }
     expected = hmac.new(b"new secret", f"v1.k2.{payload}".encode(), hashlib.sha256).digest()
     assert base64.urlsafe_b64decode(signature + "=") == expected

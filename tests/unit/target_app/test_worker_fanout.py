@@ -11,12 +11,13 @@ from prometheus_client import CollectorRegistry
 
 from target_app.edge import EdgeFailedError
 from target_app.worker.events import Event
-from target_app.worker.fanout import CELEBRITY_FOLLOWERS, CHUNK, EventHandler, SeenIds
+from target_app.worker.fanout import CHUNK, EventHandler, SeenIds
 from target_app.worker.metrics import WorkerMetrics
 from target_app.worker.progress import Progress
 from target_app.worker.trends import TagTrends
 
 NOW = 1_700_000_000.0
+THRESHOLD = 1_000
 
 
 class HandClock:
@@ -44,12 +45,20 @@ class Timelines:
     def __init__(self) -> None:
         self.pushes: list[tuple[int, list[int]]] = []
         self.dropped: list[int] = []
+        self.announced: list[tuple[int, int]] = []
+        self.hidden: list[int] = []
         self.affinities: list[tuple[int, int]] = []
         self.is_lost = False
 
     async def push(self, post_id: int, user_ids: Sequence[int]) -> int:
         self.pushes.append((post_id, list(user_ids)))
         return len(user_ids)
+
+    async def announce(self, author_id: int, post_id: int) -> None:
+        self.announced.append((author_id, post_id))
+
+    async def hide_posts(self, post_ids: Sequence[int], *, now: float) -> None:
+        self.hidden.extend(post_ids)
 
     async def drop(self, user_ids: Sequence[int]) -> None:
         self.dropped.extend(user_ids)
@@ -70,6 +79,7 @@ class Scene:
             trends=self.trends,
             metrics=WorkerMetrics(CollectorRegistry()),
             clock=HandClock(),
+            celebrity_threshold=lambda: THRESHOLD,
         )
 
     def happens(self, kind: str, event_id: int = 1, **body: object) -> None:
@@ -94,8 +104,8 @@ def test_a_post_is_pushed_to_its_author_and_all_followers() -> None:
         pytest.param(CHUNK - 1, [CHUNK - 1], id="one less than a chunk"),
         pytest.param(CHUNK, [CHUNK], id="exactly a chunk"),
         pytest.param(CHUNK + 1, [CHUNK, 1], id="one more than a chunk"),
-        pytest.param(CELEBRITY_FOLLOWERS - 1, [CHUNK, CHUNK - 1], id="just below a celebrity"),
-        pytest.param(CELEBRITY_FOLLOWERS, [], id="a celebrity is not pushed"),
+        pytest.param(THRESHOLD - 1, [CHUNK, CHUNK - 1], id="just below a celebrity"),
+        pytest.param(THRESHOLD, [], id="a celebrity is not pushed"),
     ],
 )
 def test_followers_are_reached_in_chunks_up_to_the_celebrity_threshold(
@@ -107,6 +117,14 @@ def test_followers_are_reached_in_chunks_up_to_the_celebrity_threshold(
     assert [len(user_ids) for user_ids in to_followers] == chunks
     reached = [user_id for user_ids in to_followers for user_id in user_ids]
     assert len(set(reached)) == len(reached) == sum(chunks)
+    # What is not pushed is announced, so that readers pull it.
+    assert scene.timelines.announced == ([(1, 9)] if followers >= THRESHOLD else [])
+
+
+def test_a_deleted_post_leaves_the_pages_that_are_kept() -> None:
+    scene = Scene()
+    scene.happens("post.deleted", post_id=9, author_id=1)
+    assert scene.timelines.hidden == [9]
 
 
 def test_a_reply_stays_in_its_thread_but_its_tags_count() -> None:

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection
@@ -113,9 +113,9 @@ class WholeApp:
             sent["Authorization"] = f"Bearer {token}"
         return _request(address.port, method, path, body, sent)
 
-    def inside(self, process: str, path: str) -> Answer:
+    def inside(self, process: str, path: str, *, method: str = "GET") -> Answer:
         """Ask a process directly, past entry and proxies."""
-        return _request(self.stack.ports[process], "GET", path, None, {})
+        return _request(self.stack.ports[process], method, path, None, {})
 
     def metric(self, process: str, sample: str) -> float:
         """Return a sample of a process's metrics page, 0 if it is not there yet."""
@@ -181,7 +181,7 @@ def _request(
     finally:
         connection.close()
     took_s = time.monotonic() - started
-    is_json = response.headers.get_content_type() == "application/json"
+    is_json = response.headers.get_content_type().endswith("json")
     decoded = json.loads(text) if is_json and text else text.decode() or None
     found = {name.lower(): value for name, value in response.headers.items()}
     return Answer(response.status, found, decoded, took_s)
@@ -229,6 +229,14 @@ def until() -> Callable[..., float]:
 def app(tmp_path_factory: pytest.TempPathFactory, backend_cache: Path) -> Iterator[WholeApp]:
     with _running(tmp_path_factory.mktemp("runs"), backend_cache, {}) as whole:
         yield whole
+
+
+@pytest.fixture(scope="module")
+def start_app(
+    tmp_path_factory: pytest.TempPathFactory, backend_cache: Path
+) -> Callable[[dict[str, str]], AbstractContextManager[WholeApp]]:
+    """Return what starts a stack of one's own, with these variables."""
+    return lambda env: _running(tmp_path_factory.mktemp("runs"), backend_cache, env)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Live updates: what happened, told over sockets as it happens."""

@@ -1,0 +1,1 @@
+"""Photos: the older app, on the same identity and graph as threads."""
