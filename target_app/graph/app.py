@@ -52,7 +52,12 @@ def main(settings: Settings) -> int:
         context,
         service,
         leases=leases,
-        celebrity_threshold=lambda: service.flags.number("feed.celebrity_threshold"),
+        # With celebrity_push nobody is pulled, for everybody is pushed to.
+        celebrity_threshold=lambda: (
+            2**31 - 1
+            if service.has_defect("celebrity_push")
+            else service.flags.number("feed.celebrity_threshold")
+        ),
     )
     follows = settings.region != "a"
     writer = GraphWriter(
@@ -61,6 +66,7 @@ def main(settings: Settings) -> int:
         IdGenerator(service.clock, node=_FOLLOWER_NODE if follows else _NODE),
         service.clock,
         is_split=lambda: follows and service.has_defect("region_split_write"),
+        acks_early=lambda: service.has_defect("ack_before_commit"),
     )
     routes = (
         *GraphRoutes(reader, writer, service).routes(),

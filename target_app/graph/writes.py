@@ -6,6 +6,7 @@ import asyncio
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from target_app.clock import Clock
 from target_app.edge.deadline import Deadline
@@ -67,9 +68,11 @@ class GraphWriter:
         clock: Clock,
         *,
         is_split: Callable[[], bool] = lambda: False,
+        acks_early: Callable[[], bool] = lambda: False,
     ) -> None:
         self._postgres = postgres
-        self._is_split = is_split
+        self._is_split, self._acks_early = is_split, acks_early
+        self._unawaited: set[asyncio.Future[object]] = set()
         self._reader = reader
         self._ids = ids
         self._clock = clock
@@ -122,8 +125,31 @@ class GraphWriter:
     async def post(self, new: NewPost, deadline: Deadline) -> Written:
         """Write a post with its event, or find what the same key wrote before."""
         post_id = self._ids.next(shard=shard_of(new.author_id))
+        if self._acks_early():
+            # The defect ack_before_commit: whatever comes of it, it has been answered.
+            insert = cast(
+                "asyncio.Future[object]",
+                asyncio.ensure_future(self._insert(post_id, new, deadline)),
+            )
+            self._unawaited.add(insert)
+            insert.add_done_callback(self._forget_unawaited)
+            return Written(Outcome.DONE, _shown(post_id, new, "", is_private=False))
+        row = await self._insert(post_id, new, deadline)
+        if row is None:
+            raise EdgeFailedError(self._postgres.client.policy.name, "create_post gave no row")
+        outcome = Outcome(row["outcome"])
+        if outcome is Outcome.UNCHANGED:
+            batch = await self._reader.posts([row["post_id"]], deadline)
+            return Written(outcome, batch.posts.get(row["post_id"]))
+        if outcome is not Outcome.DONE:
+            return Written(outcome, None)
+        post = _shown(post_id, new, row["handle"], is_private=row["is_private"])
+        self._reader.post_cache.store({str(post_id): post}, read_at_s=self._clock.wall())
+        return Written(outcome, post)
+
+    async def _insert(self, post_id: int, new: NewPost, deadline: Deadline) -> Row | None:
         try:
-            row = await self._row(
+            return await self._row(
                 statements.CREATE_POST,
                 post_id,
                 new.author_id,
@@ -138,30 +164,11 @@ class GraphWriter:
             )
         finally:
             await self._forget_post(new)
-        if row is None:
-            raise EdgeFailedError(self._postgres.client.policy.name, "create_post gave no row")
-        outcome = Outcome(row["outcome"])
-        if outcome is Outcome.UNCHANGED:
-            batch = await self._reader.posts([row["post_id"]], deadline)
-            return Written(outcome, batch.posts.get(row["post_id"]))
-        if outcome is not Outcome.DONE:
-            return Written(outcome, None)
-        post = Post(
-            id=post_id,
-            author_id=new.author_id,
-            handle=row["handle"],
-            text=new.text,
-            created_at=created_at_s(post_id),
-            reply_to=new.reply_to,
-            likes=0,
-            replies=0,
-            repost_of=new.repost_of,
-            media=new.media,
-            state=STATES[new.state],
-            author_is_private=row["is_private"],
-        )
-        self._reader.post_cache.store({str(post_id): post}, read_at_s=self._clock.wall())
-        return Written(outcome, post)
+
+    def _forget_unawaited(self, insert: asyncio.Future[object]) -> None:
+        self._unawaited.discard(insert)
+        if not insert.cancelled():
+            insert.exception()
 
     async def delete_post(self, author_id: int, post_id: int, deadline: Deadline) -> Outcome:
         """Delete a post of one's own for good."""
@@ -262,3 +269,20 @@ class GraphWriter:
             self._reader.profile_cache.forget(str(author_id)),
             self.forget_posts(*counted),
         )
+
+
+def _shown(post_id: int, new: NewPost, handle: str, *, is_private: bool) -> Post:
+    return Post(
+        id=post_id,
+        author_id=new.author_id,
+        handle=handle,
+        text=new.text,
+        created_at=created_at_s(post_id),
+        reply_to=new.reply_to,
+        likes=0,
+        replies=0,
+        repost_of=new.repost_of,
+        media=new.media,
+        state=STATES[new.state],
+        author_is_private=is_private,
+    )

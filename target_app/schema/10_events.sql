@@ -37,6 +37,25 @@ CREATE TABLE notifications (
     actor_id bigint NOT NULL,
     post_id bigint,
     created_at timestamptz NOT NULL DEFAULT now(),
+    pushed_at timestamptz,
     UNIQUE (event_id, user_id)
 );
+CREATE INDEX notifications_unpushed ON notifications (notification_id) WHERE pushed_at IS NULL;
 CREATE INDEX notifications_of_user ON notifications (user_id, notification_id DESC);
+
+-- Tell a user once of an event, unless they block or mute the actor, or are blocked, or are the
+-- actor. True if there is a new notification.
+CREATE FUNCTION notify_user(
+    told bigint, of_event bigint, told_kind text, actor bigint, about bigint
+) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO notifications (user_id, event_id, kind, actor_id, post_id)
+        SELECT told, of_event, told_kind, actor, about
+        WHERE told <> actor AND NOT EXISTS (
+            SELECT FROM assocs WHERE kind IN (3, 4, 7) AND from_id = told AND to_id = actor
+        )
+        ON CONFLICT DO NOTHING;
+    RETURN FOUND;
+END
+$$;

@@ -16,6 +16,7 @@ CREATE TABLE posts (
     text text NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX posts_by_author ON posts (author_id, post_id DESC);
+CREATE INDEX posts_waiting ON posts (post_id) WHERE state = 2;
 CREATE INDEX posts_by_parent ON posts (reply_to, post_id) WHERE reply_to IS NOT NULL;
 
 -- The idempotency keys of posts, replies and reposts; body_hash tells a replay from another

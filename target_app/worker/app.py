@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from target_app.edge import EdgeError
 from target_app.feed.keys import FanoutStatus, TrendingList, TrendingTag
-from target_app.live.events import STATUS_SUBJECT, Status
+from target_app.live.events import NOTIFIED_SUBJECT, STATUS_SUBJECT, Notified, Status
 from target_app.serving import Service, run_app
 from target_app.settings import Settings
+from target_app.worker.chores import ChoreHandler, NotificationStore
 from target_app.worker.consumer import Consumer
 from target_app.worker.fanout import EventHandler
 from target_app.worker.followers import GraphFollowers
+from target_app.worker.graph import GraphChores
 from target_app.worker.metrics import WorkerMetrics
 from target_app.worker.outbox import STATEMENTS, Outbox, OutboxState, Relay
 from target_app.worker.progress import Progress
+from target_app.worker.push import PushSender, TokenBucket
+from target_app.worker.review import PENDING, Reviewer
 from target_app.worker.stream import CONSUMER, STREAM, EventStream
 from target_app.worker.timelines import TimelineWriter
 from target_app.worker.trends import WINDOW_S, TagTrends
@@ -34,6 +39,10 @@ _RETRY_S = 0.25
 _CONNECTED_CHECK_S = 0.1
 _REPORT_S = 0.5
 _TRENDING_TAGS = 20
+_CHORES = "chores"
+_CHORE_IDLE_S = 0.5
+_PURGE_S = 60.0
+_PUSHES_PER_S = 100.0
 
 
 class WorkerApp:
@@ -43,17 +52,21 @@ class WorkerApp:
         self._service = service
         self._metrics = WorkerMetrics(service.registry)
         # One connection: the relay's leadership is a lock of its session.
-        self._postgres = service.postgres_edge(_POSTGRES_EDGE, STATEMENTS, size=1)
+        self._postgres = service.postgres_edge(_POSTGRES_EDGE, (*STATEMENTS, PENDING), size=1)
         self._outbox = Outbox(self._postgres)
         self._writer = TimelineWriter(service.redis_edge("worker-timeline"))
         self._trends = TagTrends()
+        graph = service.http_edge("worker-graph")
+        moderation = service.http_edge("worker-moderation")
+        self._reviewer = Reviewer(self._postgres, moderation, graph)
         self._handler = EventHandler(
-            followers=GraphFollowers(service.http_edge("worker-graph")),
+            followers=GraphFollowers(graph),
             timelines=self._writer,
             trends=self._trends,
             metrics=self._metrics,
             clock=service.clock,
-            celebrity_threshold=lambda: service.flags.number("feed.celebrity_threshold"),
+            celebrity_threshold=self._celebrity_threshold,
+            has_defect=service.has_defect,
         )
         host, port = service.settings.edges[_STREAM_EDGE]
         self._stream = EventStream(
@@ -62,11 +75,42 @@ class WorkerApp:
             port,
             note=lambda error: service.note_error("stream", error),
         )
-        self._relay = Relay(self._outbox, self._stream)
-        self._consumer = Consumer(self._handler, self, bury=self._stream.bury)
+        self._relay = Relay(self._outbox, self._stream, has_defect=service.has_defect)
+        self._consumer = Consumer(
+            self._handler, self, bury=self._stream.bury, has_defect=service.has_defect
+        )
+        # A consumer and a connection of its own: whatever holds these up, timelines go on.
+        self._chore_stream = EventStream(
+            service.edge_client(_STREAM_EDGE),
+            host,
+            port,
+            note=lambda error: service.note_error("stream", error),
+            consumer=_CHORES,
+        )
+        chores = ChoreHandler(
+            GraphChores(graph),
+            NotificationStore(self._postgres),
+            self._tell_live,
+            service.has_defect,
+        )
+        self._chores = Consumer(
+            chores, self, bury=self._chore_stream.bury, has_defect=service.has_defect
+        )
+        self._push = PushSender(
+            self._postgres,
+            service.http_edge("worker-push"),
+            TokenBucket(_PUSHES_PER_S, _PUSHES_PER_S, service.clock),
+            service.clock,
+            self._metrics.pushed,
+        )
         self._progress = Progress()
         self._tasks: list[asyncio.Task[None]] = []
         self._has_reported = False
+
+    def _celebrity_threshold(self) -> float:
+        if self._service.has_defect("celebrity_push"):
+            return math.inf
+        return self._service.flags.number("feed.celebrity_threshold")
 
     def is_ready(self) -> bool:
         """Whether all dependencies have been there once; losing one later is borne."""
@@ -90,7 +134,12 @@ class WorkerApp:
             ("stream", self._keep_connected),
             ("relay", self._relay_once),
             ("events", self._consume_once),
+            ("chore stream", self._keep_chores_connected),
+            ("chores", self._do_chores_once),
+            ("push", self._push_once),
+            ("purge", self._purge_once),
             ("report", self._report_once),
+            ("reviews", self._reviewer.review_page),
         )
         await self._recall_trends()
         self._tasks = [asyncio.create_task(self._for_ever(*loop)) for loop in loops]
@@ -101,6 +150,7 @@ class WorkerApp:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stream.close()
+        await self._chore_stream.close()
 
     async def _for_ever(self, name: str, step: Callable[[], Awaitable[float]]) -> None:
         """Repeat a step, which says how long to wait before the next; no error ends the loop."""
@@ -143,6 +193,33 @@ class WorkerApp:
         await self._consumer.work_off(await self._stream.deliveries())
         return 0.0
 
+    async def _keep_chores_connected(self) -> float:
+        if not self._chore_stream.is_connected:
+            await self._chore_stream.connect()
+        return _CONNECTED_CHECK_S
+
+    async def _do_chores_once(self) -> float:
+        if not self._chore_stream.is_connected:
+            return _CONNECTED_CHECK_S
+        await self._chores.work_off(await self._chore_stream.deliveries())
+        return 0.0
+
+    async def _tell_live(self, user_id: int) -> None:
+        """Tell the user's sockets; nobody hears of it where there is no connection."""
+        try:
+            body = msgspec.json.encode(Notified(user_id))
+            await self._chore_stream.say(NOTIFIED_SUBJECT, body)
+        except EdgeError as error:
+            self._service.note_error("live", error)
+
+    async def _push_once(self) -> float:
+        if not self._service.flags.is_on("push.enabled"):
+            return _CHORE_IDLE_S
+        return 0.0 if await self._push.send_some() else _CHORE_IDLE_S
+
+    async def _purge_once(self) -> float:
+        return 1.0 if await self._outbox.purge() else _PURGE_S
+
     async def _report_once(self) -> float:
         now = self._service.clock.wall()
         await self._measure(now)
@@ -171,6 +248,12 @@ class WorkerApp:
                 waiting_s = self._progress.waiting_s(now=now)
                 await self._stream.say(STATUS_SUBJECT, msgspec.json.encode(Status(waiting_s)))
                 self._metrics.stream_lag.labels(STREAM, CONSUMER).set(await self._stream.lag())
+            except EdgeError as error:
+                self._service.note_error("report", error)
+        if self._chore_stream.is_connected:
+            try:
+                lag = await self._chore_stream.lag()
+                self._metrics.stream_lag.labels(STREAM, _CHORES).set(lag)
             except EdgeError as error:
                 self._service.note_error("report", error)
 

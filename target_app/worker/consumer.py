@@ -84,11 +84,13 @@ class Consumer:
         *,
         bury: Callable[[bytes, str], Awaitable[None]],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        has_defect: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._handler = handler
         self._host = host
         self._bury = bury
         self._sleep = sleep
+        self._has_defect = has_defect
         self._oldest_at: float | None = None
 
     @property
@@ -136,7 +138,7 @@ class Consumer:
 
     async def _reject(self, delivery: Delivery, kind: str, error: Exception) -> None:
         self._host.note_error("events", error)
-        if delivery.times_delivered < MAX_DELIVERIES:
+        if delivery.times_delivered < MAX_DELIVERIES or self._has_defect("poison_message"):
             await delivery.again(_AGAIN_S)
             return
         await self._bury(delivery.data, kind)

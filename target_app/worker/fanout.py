@@ -89,6 +89,7 @@ class EventHandler:
         metrics: WorkerMetrics,
         clock: Clock,
         celebrity_threshold: Callable[[], float],
+        has_defect: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._followers = followers
         self._timelines = timelines
@@ -96,16 +97,19 @@ class EventHandler:
         self._metrics = metrics
         self._clock = clock
         self._celebrity_threshold = celebrity_threshold
+        self._has_defect = has_defect
         self._counted = SeenIds(_SEEN_IDS)
 
     async def handle(self, event: Event) -> None:
         """Work one event off; an unknown kind is of no concern here."""
         match event.kind:
-            case "post.created":
+            case "post.created" | "post.reviewed":
                 await self._on_post(event)
             case "post.deleted":
                 deleted = decode_body(event, PostDeleted)
                 await self._timelines.hide_posts([deleted.post_id], now=self._clock.wall())
+            case "follow.removed" if self._has_defect("follow_revocation_race"):
+                pass
             case "follow.added" | "follow.removed":
                 # Built anew from the graph, a timeline is right whatever the order of events.
                 await self._timelines.drop([decode_body(event, Pair).from_id])
@@ -119,21 +123,25 @@ class EventHandler:
         self._metrics.handled.labels(event.kind).inc()
 
     def count_tags(self, event: Event) -> None:
-        """Count the tags of a post, once per event."""
-        if event.event_id in self._counted:
+        """Count the tags of a post, once per event, unless it waits for review."""
+        post = decode_body(event, PostCreated)
+        if event.event_id in self._counted or not post.is_visible:
             return
-        tags = tags_in(decode_body(event, PostCreated).text)
+        tags = tags_in(post.text)
         self._trends.add(tags, at=event.at, now=self._clock.wall())
         self._counted.add(event.event_id)
 
     async def _on_post(self, event: Event) -> None:
         post = decode_body(event, PostCreated)
         self.count_tags(event)
-        if post.reply_to is not None:
+        if post.reply_to is not None or post.is_gone:
             # A reply is found in its thread, not in the feeds of its author's followers.
             return
         started_s = self._clock.monotonic()
         pushed = await self._timelines.push(post.post_id, [post.author_id])
+        if not post.is_visible:
+            # Only its author sees what waits; once it is reviewed it comes here again.
+            return
         if await self._followers.count(post.author_id) < self._celebrity_threshold():
             pushed += await self._push_to_followers(post)
         else:

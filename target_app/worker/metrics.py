@@ -63,3 +63,9 @@ class WorkerMetrics:
         self.handled = Counter(
             "app_events_handled_total", "Events worked off.", ["kind"], registry=registry
         )
+        self.pushed = Counter(
+            "app_push_total",
+            "Push messages by what became of them.",
+            ["result"],
+            registry=registry,
+        )

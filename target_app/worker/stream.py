@@ -110,9 +110,16 @@ class EventStream:
     """Publishes events and hands over deliveries; raises EdgeError while there is no connection."""
 
     def __init__(
-        self, client: EdgeClient, host: str, port: int, *, note: Callable[[Exception], None]
+        self,
+        client: EdgeClient,
+        host: str,
+        port: int,
+        *,
+        note: Callable[[Exception], None],
+        consumer: str = CONSUMER,
     ) -> None:
         self._edge = client
+        self.consumer = consumer
         self._url = f"nats://{host}:{port}"
         self._note = note
         self._client: _Client | None = None
@@ -133,7 +140,7 @@ class EventStream:
                 "_Client",
                 await nats.connect(
                     self._url,
-                    name="worker",
+                    name=f"worker {self.consumer}",
                     allow_reconnect=False,
                     max_reconnect_attempts=1,
                     connect_timeout=_CONNECT_LIMIT_S,
@@ -193,7 +200,7 @@ class EventStream:
         """Return how many messages the consumer has not acknowledged."""
 
         async def operation() -> int:
-            info = await self._ready().consumer_info(STREAM, CONSUMER)
+            info = await self._ready().consumer_info(STREAM, self.consumer)
             return info.num_pending + info.num_ack_pending
 
         return await self._guard(operation)
@@ -228,7 +235,7 @@ class EventStream:
         )
         subscription = await jetstream.pull_subscribe(
             SUBJECT_PREFIX + ">",
-            durable=CONSUMER,
+            durable=self.consumer,
             stream=STREAM,
             config=api.ConsumerConfig(
                 ack_policy=api.AckPolicy.EXPLICIT,

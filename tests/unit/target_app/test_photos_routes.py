@@ -18,7 +18,8 @@ INTERFACE = Path(__file__).parents[3] / "target_app" / "openapi.yaml"
 
 def test_every_route_is_published_with_its_tier_and_every_published_one_is_there() -> None:
     access, sessions = cast("Access", None), cast("Sessions", None)
-    people = People(access, sessions, cast("HttpEdge", None))
+    edge = cast("HttpEdge", None)
+    people = People(access, sessions, edge, edge, lambda feature, error: None)
     routes = (*Pictures(access, sessions).routes(), *people.routes())
     published = {
         f"{method.upper()} {path}": operation["x-tier"]

@@ -204,3 +204,19 @@ def test_the_lag_is_the_age_of_what_may_not_have_arrived(
     if looked_at is not None:
         progress.note_outbox(age_s, now=looked_at)
     assert progress.lag_s(now=100.0, in_hand_since=in_hand_since) == pytest.approx(expected)
+
+
+def test_a_post_that_waits_is_its_authors_alone_until_it_has_been_reviewed() -> None:
+    scene = Scene(followers=2)
+    post = {"post_id": 9, "author_id": 1, "text": "hi #tag"}
+    scene.happens("post.created", 1, **post, state=2)
+    assert (scene.timelines.pushes, scene.tags()) == ([(9, [1])], {})
+    scene.happens("post.reviewed", 2, **post, state=1)
+    assert scene.timelines.pushes[1:] == [(9, [1]), (9, [1001, 1002])]
+    assert scene.tags() == {"tag": 1}
+
+
+def test_a_post_that_a_review_took_away_is_pushed_to_nobody() -> None:
+    scene = Scene(followers=2)
+    scene.happens("post.reviewed", post_id=9, author_id=1, text="hi #tag", state=3)
+    assert (scene.timelines.pushes, scene.tags()) == ([], {})
