@@ -43,6 +43,10 @@ def main(arguments: list[str]) -> int:
     if name in TOOLS:
         tool = importlib.import_module(f"target_app.{name}")
         return cast("_ToolModule", tool).main(arguments[1:])
+    if name == "slice":
+        from target_app.slice import main as cut  # noqa: PLC0415
+
+        return cut(arguments[1:])
     if name not in ROLES:
         accepted = ", ".join((*ROLES, *TOOLS, "seed"))
         print(f"unknown role {name!r} (accepted: {accepted})", file=sys.stderr)

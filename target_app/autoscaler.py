@@ -18,9 +18,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from target_app.clock import Clock, SystemClock
 from target_app.entry import EndpointFile, find_endpoint_file, read_page, read_samples
@@ -112,9 +113,12 @@ class Fleet:
             self._end_newest()
 
     def close(self) -> None:
-        """End all replicas that were added."""
-        while self._added:
-            self._end_newest()
+        """End all replicas that were added, at once: the entry before them is going too."""
+        for process in self._added.values():
+            process.terminate()
+        for process in self._added.values():
+            _wait(process)
+        self._added.clear()
 
     def _add(self) -> bool:
         with socket.socket() as chooser:
@@ -146,12 +150,8 @@ class Fleet:
                 time.sleep(_POLL_S)
                 if self._endpoints is None or not sum(read_samples(port, "app_http_in_flight")):
                     break
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=_DRAIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.terminate()
+        _wait(process)
         _say(f"{self.policy.role}: {len(self.ports)} replicas, ended the one at port {port}")
 
     def _bury_the_dead(self) -> None:
@@ -183,49 +183,36 @@ def main(arguments: Sequence[str]) -> int:
     command = (sys.executable, "-m", "target_app")
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    registry = CollectorRegistry()
+    replicas = Gauge("app_replicas", "Replicas of a role.", ["role"], registry=registry)
+    # It answers every path, /readyz too: without an entry or a worker it is ready all the same.
+    start_http_server(options.port, "127.0.0.1", registry)
     fleets: list[Fleet] = []
-    with _page(options.port, lambda: fleets):
-        while not fleets and not ended.wait(_POLL_S):
-            with contextlib.suppress(OSError):
-                file = find_endpoint_file(options.entry)
-                fleets += [
-                    Fleet(GATEWAY, options.gateway, file, clock, command),
-                    Fleet(WORKER, options.worker, None, clock, command),
-                ]
-        while not ended.wait(options.every):
-            for fleet in fleets:
-                try:
-                    fleet.step()
-                except OSError as error:
-                    _say(f"{fleet.policy.role}: not measured: {error}")
+    while not fleets and not ended.wait(_POLL_S):
+        with contextlib.suppress(OSError):
+            file = find_endpoint_file(options.entry)
+            fleets += [
+                Fleet(GATEWAY, options.gateway, file, clock, command),
+                Fleet(WORKER, options.worker, None, clock, command),
+            ]
+    while not ended.wait(options.every):
         for fleet in fleets:
-            fleet.close()
+            try:
+                fleet.step()
+            except OSError as error:
+                _say(f"{fleet.policy.role}: not measured: {error}")
+            replicas.labels(fleet.policy.role).set(len(fleet.ports))
+    for fleet in fleets:
+        fleet.close()
     return 0
 
 
-@contextlib.contextmanager
-def _page(port: int, fleets: Callable[[], Sequence[Fleet]]) -> Iterator[None]:
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            lines = [
-                f'app_replicas{{role="{each.policy.role}"}} {len(each.ports)}' for each in fleets()
-            ]
-            body = ("\n".join(lines) + "\n").encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Write no line for each look at the page."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def _wait(process: subprocess.Popen[bytes]) -> None:
     try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
+        process.wait(timeout=_DRAIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _say(text: str) -> None:

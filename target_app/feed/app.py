@@ -23,11 +23,10 @@ from target_app.feed.reader import (
     GRAPH_EDGE,
     TIMELINE_EDGE,
     FeedReader,
-    Page,
-    Question,
 )
 from target_app.feed.recall import Recall
 from target_app.feed.timelines import Timelines
+from target_app.feed.window import Page, Question
 from target_app.serving import (
     Service,
     ServiceError,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Awaitable, Mapping, Sequence
 
 import msgspec
 
@@ -13,10 +11,9 @@ from target_app.edge import EdgeError, EdgeFailedError
 from target_app.feed.cursor import MAX_REST, Cursor
 from target_app.feed.graph import Call, Post, Posts
 from target_app.feed.keys import LAG_LIMIT_S, FanoutStatus, Ties
-from target_app.feed.merge import merge
-from target_app.feed.ranking import FOLLOW_WEIGHT, Candidate, rank
 from target_app.feed.sources import CelebritySource, Marks, PostSource, ReaderHost, TimelineStore
 from target_app.feed.timelines import Snapshot
+from target_app.feed.window import Page, Question, Window, by_id, merged, ranked
 
 __all__ = [
     "CELEBRITY_PAGE",
@@ -24,11 +21,7 @@ __all__ = [
     "GRAPH_EDGE",
     "TIMELINE_EDGE",
     "FeedReader",
-    "Page",
-    "Question",
 ]
-
-Mode = Literal["ranked", "recency"]
 
 TIMELINE_EDGE = "feed-timeline"
 GRAPH_EDGE = "feed-graph"
@@ -41,52 +34,6 @@ EVERYBODY = 0
 
 # Who becomes a celebrity is pulled by old followers after this time at the latest.
 TIES_FRESH_S = 60.0
-
-# A ranked page is the better half of a window of this many pages.
-WINDOW_PAGES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Which page is asked for; posts up to ``since`` are not wanted.
-
-    Without ``suggests`` a short feed stays short.
-    """
-
-    viewer_id: int
-    mode: Mode
-    limit: int
-    cursor: Cursor
-    since: int = 0
-    suggests: bool = True
-
-    @property
-    def size(self) -> int:
-        """How many posts are looked at for the page."""
-        return self.limit * (WINDOW_PAGES if self.mode == "ranked" else 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The posts in the order to be shown; ``next`` is None at the end of the feed."""
-
-    items: Sequence[Post]
-    next: Cursor | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A stretch of the feed in time order, before ranking.
-
-    ``is_last`` says that nothing comes after it. ``known`` holds posts that came with the answers
-    already; ``likes`` are the viewer's by author.
-    """
-
-    post_ids: Sequence[int]
-    is_last: bool
-    known: Mapping[int, Post] = field(default_factory=dict)
-    likes: Mapping[int, int] = field(default_factory=dict)
-    friends: Container[int] = ()
 
 
 class FeedReader:
@@ -117,11 +64,8 @@ class FeedReader:
         if question.mode == "recency":
             following = None if window.is_last else Cursor(window.post_ids[-1])
             return Page(list(own.values()), following)
-        order = rank(
-            (_candidate(post) for post in own.values()),
-            now=self._host.clock.wall(),
-            interactions=_interactions(own.values(), window, question.viewer_id),
-        )
+        now = self._host.clock.wall()
+        order = ranked(own.values(), window, question.viewer_id, now=now)
         items = [own[post_id] for post_id in order[: question.limit]]
         rest = tuple(order[question.limit :])
         room = question.limit - len(items)
@@ -135,17 +79,17 @@ class FeedReader:
     async def _rest(self, question: Question, call: Call, marks: Marks) -> Page:
         """Show what an earlier page has ranked or suggested; nothing is ranked again."""
         cursor, limit = question.cursor, question.limit
-        ranked = cursor.rest[:limit]
-        room = limit - len(ranked)
+        first = cursor.rest[:limit]
+        room = limit - len(first)
         suggested = cursor.suggested[:room]
-        posts = await self._fetch(_Window(ranked, is_last=False), suggested, question, call, marks)
-        items = [posts[post_id] for post_id in (*ranked, *suggested) if post_id in posts]
+        posts = await self._fetch(Window(first, is_last=False), suggested, question, call, marks)
+        items = [posts[post_id] for post_id in (*first, *suggested) if post_id in posts]
         rest, left = cursor.rest[limit:], cursor.suggested[room:]
         if cursor.suggested and not rest and not left:
             return Page(items, None)
         return Page(items, Cursor(cursor.position, rest, left))
 
-    async def _window(self, question: Question, call: Call, marks: Marks) -> _Window:
+    async def _window(self, question: Question, call: Call, marks: Marks) -> Window:
         viewer_id, before = question.viewer_id, question.cursor.position
         try:
             snapshot = await self._timelines.read(
@@ -160,7 +104,7 @@ class FeedReader:
             self._host.note_error("feed", error)
             marks.mark("pull", TIMELINE_EDGE)
             # Without timelines everybody's feed is pulled from the graph.
-            return await self._older(question, _Window((), is_last=False), call, marks)
+            return await self._older(question, Window((), is_last=False), call, marks)
         self._mark_lag(snapshot.fanout, marks)
         if snapshot.ties is None:
             window = await self._built(question, snapshot, token, call, marks)
@@ -172,18 +116,18 @@ class FeedReader:
 
     async def _pushed(
         self, question: Question, snapshot: Snapshot, ties: Ties, call: Call, marks: Marks
-    ) -> _Window:
+    ) -> Window:
         """The ordinary way: the viewer's timeline with the celebrities' posts merged in."""
         if self._host.clock.wall() - ties.at > TIES_FRESH_S:
             self._in_background(self._renew(question.viewer_id, ties, call))
         pulled = await self._celebrity_posts(ties.celebrities, snapshot.announced, marks)
-        post_ids = _merged([snapshot.post_ids, *pulled], question)
+        post_ids = merged([snapshot.post_ids, *pulled], question)
         is_last = snapshot.is_whole and len(post_ids) < question.size
-        return _Window(post_ids, is_last, {}, snapshot.likes, frozenset(ties.friends))
+        return Window(post_ids, is_last, {}, snapshot.likes, frozenset(ties.friends))
 
     async def _built(
         self, question: Question, snapshot: Snapshot, token: int, call: Call, marks: Marks
-    ) -> _Window:
+    ) -> Window:
         """The first read of a viewer: answered from the graph, and kept for the next one."""
         # A post that is missing here, and was pushed before the timeline existed, would be
         # missing from it for good.
@@ -192,24 +136,22 @@ class FeedReader:
         if not history.degraded:
             # An incomplete history must not be taken for the whole one later.
             self._in_background(self._keep(question.viewer_id, token, history, call))
-        known = _by_id(history)
-        post_ids = _merged([known, snapshot.post_ids], question)
+        known = by_id(history)
+        post_ids = merged([known, snapshot.post_ids], question)
         is_last = not history.has_more and len(post_ids) < question.size
-        return _Window(post_ids, is_last, known, snapshot.likes, frozenset(history.friends))
+        return Window(post_ids, is_last, known, snapshot.likes, frozenset(history.friends))
 
-    async def _older(
-        self, question: Question, window: _Window, call: Call, marks: Marks
-    ) -> _Window:
+    async def _older(self, question: Question, window: Window, call: Call, marks: Marks) -> Window:
         """Add what the graph has from before the end of the window."""
         before = window.post_ids[-1] if window.post_ids else question.cursor.position
         older = await self._graph.recent(question.viewer_id, call, before=before)
         marks.relay(older.degraded)
-        known = {**window.known, **_by_id(older)}
-        post_ids = _merged([window.post_ids, _by_id(older)], question)
+        known = {**window.known, **by_id(older)}
+        post_ids = merged([window.post_ids, by_id(older)], question)
         is_last = not post_ids or (not older.has_more and len(post_ids) < question.size)
-        return _Window(post_ids, is_last, known, window.likes, window.friends)
+        return Window(post_ids, is_last, known, window.likes, window.friends)
 
-    async def _suggested(self, question: Question, window: _Window, marks: Marks) -> Sequence[int]:
+    async def _suggested(self, question: Question, window: Window, marks: Marks) -> Sequence[int]:
         """Return popular posts if the whole feed of the viewer fits into one ranked window."""
         is_first = question.cursor.position is None and not question.since
         if question.mode != "ranked" or not is_first or not window.is_last:
@@ -249,7 +191,7 @@ class FeedReader:
 
     async def _fetch(
         self,
-        window: _Window,
+        window: Window,
         suggested: Sequence[int],
         question: Question,
         call: Call,
@@ -261,7 +203,7 @@ class FeedReader:
         if wanted:
             answer = await self._graph.posts(wanted, question.viewer_id, call)
             marks.relay(answer.degraded)
-            posts.update(_by_id(answer))
+            posts.update(by_id(answer))
             if not posts and answer.degraded:
                 # Nothing is left of the page: the last one shown is better than an empty one.
                 raise EdgeFailedError(GRAPH_EDGE, "no post of the page can be read now")
@@ -308,33 +250,3 @@ class FeedReader:
         silent_s = self._host.clock.wall() - fanout.at
         if max(silent_s, fanout.lag_s) > LAG_LIMIT_S:
             marks.mark("stale", "worker", silent_s + fanout.lag_s)
-
-
-def _candidate(post: Post) -> Candidate:
-    return Candidate(
-        post_id=post.id,
-        author_id=post.author_id,
-        created_at=post.created_at,
-        likes=post.likes,
-        replies=post.replies,
-    )
-
-
-def _by_id(answer: Posts) -> dict[int, Post]:
-    return {post.id: post for post in answer.posts}
-
-
-def _merged(sources: Sequence[Iterable[int]], question: Question) -> Sequence[int]:
-    before, since = question.cursor.position, question.since
-    return merge(sources, before=before, limit=question.size, since=since)
-
-
-def _interactions(posts: Iterable[Post], window: _Window, viewer_id: int) -> dict[int, int]:
-    """Return how close the viewer is to each author: by likes, and follows in both apps."""
-    authors = {post.author_id for post in posts}
-    return {
-        author_id: window.likes.get(author_id, 0)
-        + FOLLOW_WEIGHT * (author_id != viewer_id)
-        + FOLLOW_WEIGHT * (author_id in window.friends)
-        for author_id in authors
-    }

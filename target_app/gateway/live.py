@@ -19,6 +19,7 @@ from target_app.gateway.context import GatewayContext
 from target_app.identity.tokens import GRACE_S
 from target_app.live.events import EventSource
 from target_app.live.hub import Hub, Listener
+from target_app.live.returns import wait_ms
 from target_app.live.ticks import fold
 from target_app.serving import ServiceError, ServiceRoute, json_answer, mark_degraded
 from target_app.serving.sockets import upgrade
@@ -32,7 +33,7 @@ _DEADLINE_S = 1.0
 SUBPROTOCOL = "threads.v1"
 _TOKEN_PREFIX = "bearer."  # noqa: S105  # how a token is announced, no token
 
-# A socket costs some 60 kB here; further clients poll.
+# A socket takes about 32 kB of memory here; further clients poll.
 _MOST_SOCKETS = 4_000
 _MOST_WATCHED = 100
 _HEARTBEAT_S = 10.0
@@ -50,11 +51,6 @@ _LOOK_S = 0.1
 _RETRY_S = 1.0
 _TIES_DEADLINE_S = 1.0
 _TIES_PAGE = 1_000
-
-# Those who come back together are spread over the time that so many would take at this rate.
-_RETURNS_PER_S = 100.0
-_LEAST_SPREAD_S = 1.0
-_LEAST_WAIT_S = 0.25
 
 _TOKEN_EXPIRED = 4401
 _NOT_UNDERSTOOD = 1008
@@ -292,14 +288,8 @@ class LiveUpdates:
         return None if self._source.is_current else "worker"
 
     def _wait_ms(self) -> int:
-        """Return how long a client should wait before it comes back, or fetches what it missed.
-
-        Each is told another time, so that they do not all come at once.
-        """
-        spread_s = max(len(self._hub) / _RETURNS_PER_S, _LEAST_SPREAD_S)
-        if self._service.has_defect("thundering_reconnect"):
-            spread_s = 0.0
-        return round(1000 * (_LEAST_WAIT_S + spread_s * self._random.random()))
+        is_spread = not self._service.has_defect("thundering_reconnect")
+        return wait_ms(len(self._hub), self._random, is_spread=is_spread)
 
 
 def _mode(is_live: bool) -> str:

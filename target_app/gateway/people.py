@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from target_app.edge import EdgeError
 from target_app.gateway.context import GatewayContext, page_query
-from target_app.serving import ServiceError, ServiceRoute, exchange_of, read_number
+from target_app.serving import ServiceError, ServiceRoute, read_number
 from target_app.sessions.account import relay
+from target_app.sessions.kept import forget_pages
 
 __all__ = ["PeopleRoutes"]
 
@@ -138,20 +137,6 @@ class PeopleRoutes:
             actor = await self._context.sessions.token_of(request)
             other_id = read_number(request.path_params, "user_id")
             users = (actor.user_id, other_id) if is_mutual else (actor.user_id,)
-            await asyncio.gather(*(self._forget_page(request, user_id) for user_id in users))
+            note_error = self._context.service.note_error
+            await forget_pages(request, self._context.feed, users, note_error)
         return response
-
-    async def _forget_page(self, request: Request, user_id: int) -> None:
-        exchange = exchange_of(request)
-        try:
-            await self._context.feed.request(
-                "POST",
-                f"/internal/feed/{user_id}/forget",
-                headers=exchange.internal_headers(),
-                deadline=exchange.deadline,
-                idempotent=True,
-            )
-        except EdgeError as error:
-            # What was written is stored. The page is used only while the graph is lost, and for a
-            # minute at most.
-            self._context.service.note_error("block", error)

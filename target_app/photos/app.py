@@ -23,10 +23,11 @@ def main(settings: Settings) -> int:
     identity = service.http_edge("photos-identity")
     keys = KeyKeeper(identity, service.clock, lambda error: service.note_error("sessions", error))
     sessions = Sessions(keys, service.clock, app=_PHOTOS, edge="photos-identity")
+    feed = service.http_edge("photos-feed")
     access = Access(service, identity, service.http_edge("photos-graph"))
     routes = (
         *Pictures(access, sessions).routes(),
-        *People(access, sessions, identity).routes(),
+        *People(access, sessions, identity, feed, service.note_error).routes(),
     )
     refreshing: list[asyncio.Task[None]] = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from target_app.serving import ServiceError, ServiceRoute, json_answer, read_num
 from target_app.serving.endpoint import Handler
 from target_app.sessions import Sessions
 from target_app.sessions.account import change_account, delete_account, relay, show_account
+from target_app.sessions.kept import forget_pages
 
 __all__ = ["People"]
 
@@ -30,10 +31,19 @@ class _Count(msgspec.Struct):
 class People:
     """The handlers of people."""
 
-    def __init__(self, access: Access, sessions: Sessions, identity: HttpEdge) -> None:
+    def __init__(
+        self,
+        access: Access,
+        sessions: Sessions,
+        identity: HttpEdge,
+        feed: HttpEdge,
+        note_error: Callable[[str, Exception], None],
+    ) -> None:
         self._access = access
         self._sessions = sessions
         self._identity = identity
+        self._feed = feed
+        self._note_error = note_error
 
     def routes(self) -> Sequence[ServiceRoute]:
         """Return the routes."""
@@ -89,7 +99,11 @@ class People:
         other = read_number(request.path_params, "user_id")
         method = "POST" if request.method == "PUT" else "DELETE"
         path = f"/internal/assoc/{kind}/{viewer.user_id}/{other}"
-        return relay(request, await self._access.graph(request, method, path))
+        answer = await self._access.graph(request, method, path)
+        if method == "POST" and kind != "photo_follows" and answer.status < 300:
+            users = (viewer.user_id, other) if kind == "blocks" else (viewer.user_id,)
+            await forget_pages(request, self._feed, users, self._note_error)
+        return relay(request, answer)
 
 
 def _route(method: str, path: str, handler: Handler, tier: int, feature: str) -> ServiceRoute:

@@ -158,9 +158,7 @@ class Endpoint:
         if self._host.has_defect("unbounded_queue"):
             return Deadline.from_header(header, clock, default_s=default_s)
         # The time that the request has waited here is gone.
-        return Deadline(
-            Deadline.from_header(header, clock, default_s=default_s).at_s - delay_s
-        )
+        return Deadline(Deadline.from_header(header, clock, default_s=default_s).at_s - delay_s)
 
     async def _admitted(self, request: Request, exchange: Exchange) -> Response:
         host = self._host

@@ -93,9 +93,7 @@ class WorkerApp:
             self._tell_live,
             service.has_defect,
         )
-        self._chores = Consumer(
-            chores, self, bury=self._chore_stream.bury, has_defect=service.has_defect
-        )
+        self._chores = Consumer(chores, self, bury=None, has_defect=service.has_defect)
         self._push = PushSender(
             self._postgres,
             service.http_edge("worker-push"),

@@ -75,14 +75,17 @@ class ConsumerHost(Protocol):
 
 
 class Consumer:
-    """Works off deliveries one after the other, in the order of the stream."""
+    """Works off deliveries one after the other, in the order of the stream.
+
+    Without ``bury`` what cannot be understood is given up: another consumer of the stream keeps it.
+    """
 
     def __init__(
         self,
         handler: Handler,
         host: ConsumerHost,
         *,
-        bury: Callable[[bytes, str], Awaitable[None]],
+        bury: Callable[[bytes, str], Awaitable[None]] | None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         has_defect: Callable[[str], bool] = lambda _: False,
     ) -> None:
@@ -141,6 +144,7 @@ class Consumer:
         if delivery.times_delivered < MAX_DELIVERIES or self._has_defect("poison_message"):
             await delivery.again(_AGAIN_S)
             return
-        await self._bury(delivery.data, kind)
+        if self._bury is not None:
+            await self._bury(delivery.data, kind)
+            self._host.note_dead_letter(kind)
         await delivery.give_up()
-        self._host.note_dead_letter(kind)

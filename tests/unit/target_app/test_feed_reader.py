@@ -14,8 +14,9 @@ from target_app.feed.celebrities import FRESH_S, CelebrityPosts
 from target_app.feed.cursor import Cursor
 from target_app.feed.graph import Call, Post, Posts
 from target_app.feed.keys import LAG_LIMIT_S, FanoutStatus, Ties
-from target_app.feed.reader import EVERYBODY, TIES_FRESH_S, FeedReader, Page, Question
+from target_app.feed.reader import EVERYBODY, TIES_FRESH_S, FeedReader
 from target_app.feed.timelines import Snapshot
+from target_app.feed.window import Page, Question
 
 NOW = 1_700_000_000.0
 VIEWER = 7

@@ -16,8 +16,9 @@ from target_app.edge import Deadline, EdgeFailedError, HttpAnswer
 from target_app.feed.cursor import Cursor
 from target_app.feed.graph import Call, Graph
 from target_app.feed.keys import FanoutStatus, Ties
-from target_app.feed.reader import EVERYBODY, FeedReader, Question
+from target_app.feed.reader import EVERYBODY, FeedReader
 from target_app.feed.timelines import Snapshot
+from target_app.feed.window import Question
 
 VIEWER = 1
 CELEBRITY = 9

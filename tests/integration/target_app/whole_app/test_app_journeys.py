@@ -186,7 +186,7 @@ def test_a_tag_that_is_used_is_trending_soon(app: Any, until: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/healthz/deps", "/internal/keys", "/"])
+@pytest.mark.parametrize("path", ["/metrics", "/healthz/deps", "/internal/keys", "/admin/knobs"])
 def test_what_is_not_public_ends_at_the_entry(app: Any, path: str) -> None:
     answer = app.call("GET", path)
     assert (answer.status, answer.body["error"]) == (404, "entry")

@@ -11,8 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+
+from target_app.feed.keys import BUILD_SCRIPT, BUILDING, BUILT, TIMELINE_CAP
 
 pytestmark = pytest.mark.integration
 
@@ -193,14 +196,22 @@ def test_a_deleted_post_vanishes_also_from_the_page_that_is_kept(app: Any, until
     assert reader.feed_ids() == [kept]
 
 
-def test_two_reads_at_once_by_one_viewer_build_one_whole_timeline(app: Any, until: Any) -> None:
-    author, reader = app.newcomer(), app.newcomer()
-    reader.follow(author)
-    posts = [author.post() for _ in range(3)]
-    until(lambda: set(posts) <= set(reader.feed_ids()))
-    late = author.post()
-    assert until(seen_by(reader, late)) < LIMIT_S
-    assert len(reader.feed_ids()) == len(set(reader.feed_ids()))
+def test_of_two_who_build_one_timeline_the_later_one_wins(app: Any) -> None:
+    with Redis(port=app.stack.ports["redis-timeline"]) as redis:
+
+        def build(token: int, post_id: int) -> object:
+            settings = (BUILDING, -token, BUILT, TIMELINE_CAP, 60, b"ties")
+            return redis.eval(BUILD_SCRIPT, 2, "timeline:0", "celebrities:0", *settings, post_id)
+
+        redis.zadd("timeline:0", {BUILDING: -5})
+        # The timeline is dropped, and somebody else begins anew: what the first has read is old.
+        redis.delete("timeline:0")
+        assert build(5, 1) == 0
+        redis.zadd("timeline:0", {BUILDING: -6})
+        assert build(5, 1) == 0
+        assert build(6, 2) == 1
+        assert redis.zrange("timeline:0", 0, -1) == [b"2", BUILT]
+        redis.delete("timeline:0", "celebrities:0")
 
 
 def test_a_follower_hears_of_a_post_and_finds_it(app: Any, until: Any) -> None:
@@ -245,6 +256,14 @@ def test_likes_are_heard_of_for_the_posts_that_one_looks_at(app: Any) -> None:
         assert "likes" not in [each["type"] for each in outside.heard]
 
 
+def test_a_notification_is_heard_of_once_it_can_be_read(app: Any) -> None:
+    author, fan = app.newcomer(), app.newcomer()
+    post_id = author.post()
+    with live(app, author.token) as socket:
+        fan.like(post_id)
+        assert socket.wait_for("notifications")["count"] >= 1
+
+
 @pytest.mark.parametrize(
     ("token", "status"),
     [pytest.param("", 401, id="no token"), pytest.param("v1.k1.e30.AAAA", 401, id="forged")],
@@ -275,7 +294,8 @@ def test_a_socket_that_says_what_nobody_understands_is_closed(app: Any, message:
 def test_a_socket_that_says_too_much_at_once_is_closed(app: Any) -> None:
     with live(app, app.log_in("u00014").token) as socket:
         socket.say({"watch": [10**15] * 20_000})
-        assert socket.close_code() == 1009
+        # The client may still be sending when the connection goes away.
+        assert socket.close_code() in (1006, 1009)
 
 
 def test_open_sockets_are_counted(app: Any, until: Any) -> None:

@@ -200,6 +200,29 @@ def test_a_bot_is_refused_by_its_account_and_its_neighbours_are_not(app: Any, us
     assert neighbour.send("hello").status == 201
 
 
+def test_who_guesses_passwords_has_to_wait_and_nobody_else_does(app: Any, user: Any) -> None:
+    def log_in(password: str) -> Any:
+        body = {"handle": user.handle, "password": password}
+        return app.call("POST", "/v1/sessions", body)
+
+    assert [log_in(f"guess {number}").status for number in range(10)] == [401] * 10
+    right = log_in("launch-day")
+    assert (right.status, right.body["error"]) == (429, "too_many")
+    assert 1 <= int(right.headers["retry-after"]) <= 60
+    assert user.get("/v1/me").status == 200
+    app.newcomer()
+
+
+def test_a_copy_of_an_upload_is_answered_and_stores_nothing(app: Any, user: Any) -> None:
+    data = image()
+    token = f"Bearer {user.token}"
+    answer = send(app, "POST", "/v1/media", data, Authorization=token, X_Shadow="1")
+    assert answer.status == 201
+    name = json.loads(answer.body)["sha256"]
+    assert name == hashlib.sha256(data).hexdigest()
+    assert send(app, "GET", f"/m/a/{name}").status == 404
+
+
 def test_the_push_sink_keeps_books_of_what_it_is_sent(app: Any) -> None:
     message = {"device": "d", "dedup_key": f"k{time.time()}", "expires_at": 9e9, "body": "x"}
     assert ask_side(app, "/push/send", message) == {"result": "delivered"}
