@@ -155,7 +155,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One dependency edge of the target, as its edges file declares it; each is one proxy."""
+    """One dependency edge of the target, as its edges file declares it; each is one proxy.
+
+    ``latency_s``, give or take ``jitter_s``, is how far away its other end is all the time.
+    """
 
     name: str
     dependency: str
@@ -164,6 +167,8 @@ class Edge:
     upstream: str
     timeout_s: float
     fallback: str
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,18 +19,20 @@ __all__ = ["read_definition"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][^{}]*)\}")
 _COMMON_SERVER_KEYS = frozenset({"kind", "arguments", "port", "ready_timeout"})
-_PROCESS_KEYS = frozenset({"command", "ready", "metrics", "port", "ready_timeout"})
+_PROCESS_KEYS = frozenset({"command", "ready", "metrics", "port", "ready_timeout", "env"})
 
 
 def read_definition(stack_file: Path, edges_file: Path | None = None) -> StackDefinition:
     """Return the stack that ``stack_file`` describes; ``edges_file`` replaces the one it names.
 
+    A file that ``extends`` another of its folder says only what it adds to that one, or changes.
+
     Raises:
         PlanError: a file is missing or has mistakes; those of both files are listed.
     """
-    file = TomlFile(stack_file)
+    file = TomlFile(stack_file, extends=True)
     top = file.top
-    top.allow({"name", "entry", "edges", "seed", "servers", "processes"})
+    top.allow({"extends", "name", "entry", "edges", "seed", "servers", "processes"})
     folder = stack_file.absolute().parent
     servers = tuple(_read_server(table, folder) for table in top.table("servers").tables())
     processes = tuple(_read_process(table) for table in top.table("processes").tables())
@@ -47,7 +49,7 @@ def read_definition(stack_file: Path, edges_file: Path | None = None) -> StackDe
     mistakes: list[Mistake] = []
     edges: tuple[Edge, ...] = ()
     if edges_file is not None or top.has("edges"):
-        named = folder / top.text("edges") if edges_file is None else edges_file
+        named = _edges_files(top, folder) if edges_file is None else (edges_file,)
         edges, mistakes = _edges_or_mistakes(named, _names(definition))
     _check_references(top, definition, has_edges=bool(edges))
     try:
@@ -82,7 +84,7 @@ def _read_server(table: TomlTable, folder: Path) -> ServerSpec:
 
 
 def _read_clusters(table: TomlTable) -> Mapping[str, tuple[str, ...]]:
-    return {name: table.texts(name) for name in table.names()}
+    return {name: table.texts(name, ()) for name in table.names()}
 
 
 def _read_process(table: TomlTable) -> ProcessSpec:
@@ -94,6 +96,7 @@ def _read_process(table: TomlTable) -> ProcessSpec:
         if path and not path.startswith("/") and not (key == "metrics" and path == "none"):
             extra = " or 'none'" if key == "metrics" else ""
             table.complain(key, f"{path!r} is no path; accepted: one that begins with /{extra}")
+    variables = table.table("env")
     return ProcessSpec(
         name=_last(table.key),
         command=table.texts("command"),
@@ -101,6 +104,7 @@ def _read_process(table: TomlTable) -> ProcessSpec:
         metrics=None if metrics == "none" else metrics,
         port=table.port("port"),
         ready_timeout_s=table.duration_s("ready_timeout", 30.0),
+        env={name: variables.text(name) for name in variables.names()},
     )
 
 
@@ -113,13 +117,29 @@ def _read_seed(table: TomlTable, folder: Path) -> SeedStep:
     return SeedStep(table.texts("command"), digest, table.duration_s("timeout", 60.0))
 
 
+def _edges_files(top: TomlTable, folder: Path) -> tuple[Path, ...]:
+    """Return the files that ``edges`` names: one, or a list whose rows are taken together."""
+    names = top.texts("edges") if top.is_list("edges") else (top.text("edges"),)
+    return tuple(folder / name for name in names if name)
+
+
 def _edges_or_mistakes(
-    path: Path, upstreams: tuple[str, ...]
+    paths: tuple[Path, ...], upstreams: tuple[str, ...]
 ) -> tuple[tuple[Edge, ...], list[Mistake]]:
-    try:
-        return read_edges(path, upstreams), []
-    except PlanError as error:
-        return (), list(error.mistakes)
+    edges: dict[str, Edge] = {}
+    mistakes: list[Mistake] = []
+    for path in paths:
+        try:
+            found = read_edges(path, upstreams)
+        except PlanError as error:
+            mistakes += error.mistakes
+            continue
+        for edge in found:
+            if edge.name in edges:
+                message = f"{edge.name!r} is in another edges file too; accepted: in one of them"
+                mistakes.append(Mistake(str(path), 1, 0, "edge", message))
+            edges[edge.name] = edge
+    return ((), mistakes) if mistakes else (tuple(edges.values()), [])
 
 
 def _check_references(top: TomlTable, definition: StackDefinition, *, has_edges: bool) -> None:
@@ -155,7 +175,13 @@ def _check_clusters(top: TomlTable, definition: StackDefinition) -> None:
 
 
 def _check_placeholders(top: TomlTable, definition: StackDefinition) -> None:
-    ports = {f"port:{name}" for name in _names(definition)}
+    suffixed = (
+        server.name + suffix
+        for server in definition.servers
+        if server.kind in SERVER_KINDS
+        for suffix in SERVER_KINDS[server.kind].port_suffixes
+    )
+    ports = {f"port:{name}" for name in (*_names(definition), *suffixed)}
     commands = {
         f"processes.{process.name}.command": (process.command, {"python", "seed", "port", *ports})
         for process in definition.processes

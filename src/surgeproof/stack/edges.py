@@ -16,7 +16,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # From `fallback` on they are the target's own policy, which it reads by itself.
 _KEYS = frozenset(
     {"name", "dependency", "from", "to", "upstream", "timeout"}
-    | {"fallback", "max_in_flight", "retry", "breaker"}
+    | {"fallback", "max_in_flight", "retry", "breaker", "distance"}
 )
 
 
@@ -47,6 +47,8 @@ def _read_edge(row: TomlTable, seen: set[str], upstreams: Collection[str] | None
     if upstreams is not None and upstream and upstream not in upstreams:
         accepted = ", ".join(upstreams)
         row.complain("upstream", f"{upstream!r} is not in the stack; accepted: {accepted}")
+    distance = row.table("distance")
+    distance.allow({"latency", "jitter"})
     return Edge(
         name=name,
         dependency=row.text("dependency", destination or None),
@@ -55,4 +57,6 @@ def _read_edge(row: TomlTable, seen: set[str], upstreams: Collection[str] | None
         upstream=upstream,
         timeout_s=row.duration_s("timeout"),
         fallback=row.text("fallback", "none"),
+        latency_s=distance.duration_s("latency", 0.0),
+        jitter_s=distance.duration_s("jitter", 0.0),
     )

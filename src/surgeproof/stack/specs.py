@@ -11,6 +11,7 @@ from surgeproof.model.plan import Edge
 
 __all__ = ["ProcessSpec", "SeedStep", "ServerSpec", "StackDefinition"]
 
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _NO_CLUSTERS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
@@ -34,7 +35,10 @@ class ServerSpec:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One process of the target's own; ``ready`` and ``metrics`` are paths on its port."""
+    """One process of the target's own; ``ready`` and ``metrics`` are paths on its port.
+
+    ``env`` is told to this process alone, and gives way to what the run tells all of them.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -42,6 +46,7 @@ class ProcessSpec:
     metrics: str | None = "/metrics"
     port: int | None = None
     ready_timeout_s: float = 30.0
+    env: Mapping[str, str] = field(default_factory=lambda: _NO_VARIABLES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,24 +24,19 @@ _SYNTAX_PLACE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
 class TomlFile:
     """A parsed file that gathers what is wrong with it.
 
+    With ``extends`` its key of that name may name another file, which it is laid over.
+
     Raises:
         PlanError: the file cannot be read, or is no TOML.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, extends: bool = False) -> None:
         self.path = path
         self._mistakes: list[Mistake] = []
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise PlanError([Mistake(str(path), 0, 0, "", f"cannot be read: {reason}")]) from error
-        except UnicodeDecodeError as error:
-            raise PlanError([Mistake(str(path), 0, 0, "", "is no UTF-8 text")]) from error
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise PlanError([_syntax_mistake(path, str(error))]) from error
+        text, data = _read(path)
+        if extends and isinstance(data.get("extends"), str):
+            _, base = _read(path.parent / str(data["extends"]))
+            data = _laid_over(base, data)
         self._lines = _key_lines(text)
         self.top = TomlTable(self, data, "")
 
@@ -80,6 +75,9 @@ class TomlTable:
 
     def has(self, key: str) -> bool:
         return key in self._data
+
+    def is_list(self, key: str) -> bool:
+        return isinstance(self._data.get(key), list)
 
     def path(self, key: str) -> str:
         """Return the dotted path of ``key`` in the whole file."""
@@ -185,6 +183,32 @@ def _as_port(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
         return value
     return None
+
+
+def _read(path: Path) -> tuple[str, dict[str, object]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PlanError([Mistake(str(path), 0, 0, "", f"cannot be read: {reason}")]) from error
+    except UnicodeDecodeError as error:
+        raise PlanError([Mistake(str(path), 0, 0, "", "is no UTF-8 text")]) from error
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError([_syntax_mistake(path, str(error))]) from error
+
+
+def _laid_over(base: Mapping[str, object], top: Mapping[str, object]) -> dict[str, object]:
+    """Return both, table by table; where both have a value, that of ``top``."""
+    merged = dict(base)
+    for key, value in top.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = _laid_over(below, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def _syntax_mistake(path: Path, message: str) -> Mistake:

@@ -64,7 +64,13 @@ class Wiring:
 
     def routes(self) -> tuple[ProxyRoute, ...]:
         return tuple(
-            ProxyRoute(edge.name, self.ports[_proxy(edge.name)], self.ports[edge.upstream])
+            ProxyRoute(
+                edge.name,
+                self.ports[_proxy(edge.name)],
+                self.ports[edge.upstream],
+                latency_ms=round(edge.latency_s * 1000),
+                jitter_ms=round(edge.jitter_s * 1000),
+            )
             for edge in self.definition.edges
         )
 
@@ -109,7 +115,7 @@ class Wiring:
         database = self.definition.server_of_kind("postgres")
         if database is not None:
             told |= {"APP_DATABASE": database.database, "APP_DATABASE_USER": ROLE}
-        return told
+        return told | dict(process.env)
 
     def _url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self.ports[name]}"

@@ -204,3 +204,56 @@ def test_another_edges_file_may_take_the_place_of_the_named_one(folder: Path) ->
     other.write_text(EDGES.replace("web-store", "only"), encoding="utf-8")
     definition = read_definition(folder / "stack.toml", other)
     assert [edge.name for edge in definition.edges] == ["only"]
+
+
+def extension(folder: Path, text: str) -> Path:
+    path = folder / "stack.more.toml"
+    path.write_text('extends = "stack.toml"\n' + text, encoding="utf-8")
+    return path
+
+
+def test_a_stack_file_that_extends_another_says_only_what_is_new(folder: Path) -> None:
+    more = """\
+name = "shop-twice"
+[processes.web-b]
+command = ["{python}", "-m", "web", "{port:front-admin}"]
+ready = "/readyz"
+env = { APP_REGION = "b" }
+[servers.front]
+clusters = { web = ["web", "web-b"], spare = [] }
+"""
+    definition = read_definition(extension(folder, more))
+    assert definition.name == "shop-twice"
+    assert definition.entry == "front"
+    assert {each.name: dict(each.env) for each in definition.processes} == {
+        "web": {},
+        "web-b": {"APP_REGION": "b"},
+    }
+    front = definition.server_of_kind("envoy")
+    assert front is not None
+    assert dict(front.clusters) == {"web": ("web", "web-b"), "spare": ()}
+    assert front.config == folder / "front.yaml"
+
+
+def test_a_missing_file_to_extend_is_told_by_its_path(folder: Path) -> None:
+    path = folder / "stack.lost.toml"
+    path.write_text('extends = "nowhere.toml"\n', encoding="utf-8")
+    with pytest.raises(PlanError, match=r"nowhere\.toml"):
+        read_definition(path)
+
+
+def test_the_edges_of_several_files_are_taken_together(folder: Path) -> None:
+    far = EDGES.replace("web-store", "web-far-store")
+    distance = 'distance = { latency = "60ms", jitter = "10ms" }\n'
+    (folder / "edges.far.toml").write_text(far + distance, encoding="utf-8")
+    path = extension(folder, 'edges = ["edges.toml", "edges.far.toml"]\n')
+    near, away = read_definition(path).edges
+    assert (near.name, near.latency_s, near.jitter_s) == ("web-store", 0.0, 0.0)
+    assert (away.name, away.latency_s, away.jitter_s) == ("web-far-store", 0.06, 0.01)
+
+
+def test_an_edge_that_is_in_two_files_is_a_mistake(folder: Path) -> None:
+    (folder / "edges.far.toml").write_text(EDGES, encoding="utf-8")
+    path = extension(folder, 'edges = ["edges.toml", "edges.far.toml"]\n')
+    with pytest.raises(PlanError, match="'web-store' is in another edges file too"):
+        read_definition(path)

@@ -31,11 +31,17 @@ _PROGRAM = Program(
 
 @dataclass(frozen=True, slots=True)
 class ProxyRoute:
-    """A proxy to make: both ends on loopback, by port."""
+    """A proxy to make: both ends on loopback, by port.
+
+    ``latency_ms`` (give or take ``jitter_ms``) is how long each answer is on its way all the time,
+    as between two regions.
+    """
 
     name: str
     listen: int
     upstream: int
+    latency_ms: int = 0
+    jitter_ms: int = 0
 
 
 def launch(spec: ServerSpec, site: Site) -> Launch:
@@ -90,6 +96,21 @@ def create_proxies(api_url: str, routes: tuple[ProxyRoute, ...]) -> None:
         found = listed.get(str(wanted["name"])) if isinstance(listed, dict) else None
         if not isinstance(found, Mapping) or any(found.get(key) != wanted[key] for key in wanted):
             raise EnvironmentNotReadyError(f"toxiproxy made {found} where {wanted} was asked for")
+    for route in routes:
+        if route.latency_ms:
+            _keep_away(api_url, route)
+
+
+def _keep_away(api_url: str, route: ProxyRoute) -> None:
+    toxic = {
+        "name": "distance",
+        "type": "latency",
+        "attributes": {"latency": route.latency_ms, "jitter": route.jitter_ms},
+    }
+    path = f"/proxies/{route.name}/toxics"
+    status, answer = _call(api_url, "POST", path, json.dumps(toxic))
+    if status != 200:
+        raise EnvironmentNotReadyError(f"toxiproxy refused {toxic} ({status}): {answer}")
 
 
 def _call(api_url: str, method: str, path: str, body: str | None = None) -> tuple[int, object]:
