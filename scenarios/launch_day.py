@@ -150,6 +150,10 @@ class LaunchDay(OpenLoopUser):
     async def read_trending(self) -> None:
         await self.client.get("/v1/trending", headers=self._viewer().headers)
 
+    @journey("GET /v1/notifications")
+    async def read_notifications(self) -> None:
+        await self.client.get("/v1/notifications", headers=self._viewer().headers)
+
     # -- accounts ---------------------------------------------------------------------------------
 
     @journey("POST /v1/accounts")

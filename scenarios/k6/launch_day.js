@@ -87,6 +87,7 @@ export default function launchDay(data) {
     "GET /v1/users/{id}/posts": () =>
       send(journey, `/v1/users/${author()}/posts`, { headers, check: (_, json) => once(json.posts) }),
     "GET /v1/trending": () => send(journey, "/v1/trending", { headers }),
+    "GET /v1/notifications": () => send(journey, "/v1/notifications", { headers }),
     "POST /v1/accounts": () => {
       const handle = `k${data.nonce}${index}`;
       const body = { handle, password: PASSWORD, display_name: `New ${handle}` };

@@ -68,6 +68,7 @@ class StandIn:
             ("DELETE", "/v1/users/{id:int}/block", self.edge),
             ("GET", "/v1/users/{id:int}/posts", self.posts_of),
             ("GET", "/v1/users/{handle}", self.profile),
+            ("GET", "/v1/notifications", lambda *_: JSONResponse({"notifications": []})),
             ("GET", "/v1/trending", lambda *_: JSONResponse({"tags": [], "degraded": []})),
             ("POST", "/v1/posts", self.write),
         ]
