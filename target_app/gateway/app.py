@@ -12,6 +12,8 @@ from starlette.responses import Response
 from target_app.edge import HttpAnswer
 from target_app.gateway.accounts import AccountRoutes
 from target_app.gateway.context import GatewayContext
+from target_app.gateway.document import document_routes
+from target_app.gateway.graphql import GraphQl
 from target_app.gateway.home import HomeFeed
 from target_app.gateway.limits import Limits
 from target_app.gateway.live import LiveUpdates
@@ -21,6 +23,7 @@ from target_app.gateway.people import PeopleRoutes
 from target_app.gateway.posts import PostRoutes
 from target_app.gateway.trending import Trending
 from target_app.serving import Service, ServiceRoute, run_app
+from target_app.serving.shadow import SHADOW_PATH, show_shadow_target
 from target_app.sessions import KeyKeeper, Sessions
 from target_app.settings import Settings
 
@@ -29,6 +32,7 @@ __all__ = ["GatewayApp", "main"]
 # Below the entry's timeouts, so that a late answer comes from here, marked or with Retry-After.
 _FEED_DEADLINE_S = 1.2
 _TRENDING_DEADLINE_S = 0.5
+_DEADLINE_S = 1.0
 
 
 class GatewayApp:
@@ -62,6 +66,7 @@ class GatewayApp:
         self._accounts = AccountRoutes(context)
         self._media = Media(context)
         self._notifications = NotificationRoutes(context)
+        self._graphql = GraphQl(context)
         self._keep_fresh: asyncio.Task[None] | None = None
 
     def routes(self) -> Sequence[ServiceRoute]:
@@ -77,7 +82,13 @@ class GatewayApp:
             *self._accounts.routes(),
             *self._live.routes(),
             *self._media.routes(),
+            *self._graphql.routes(),
         )
+
+    def unpublished(self) -> Sequence[ServiceRoute]:
+        """Return the routes that the public interface does not describe."""
+        shadow = ServiceRoute("GET", SHADOW_PATH, show_shadow_target, 0, "shadow", _DEADLINE_S)
+        return (*document_routes(), shadow)
 
     def sockets(self) -> Sequence[ServiceRoute]:
         """Return the routes of sockets."""
@@ -124,7 +135,7 @@ def main(settings: Settings) -> int:
     service = Service(settings, trusts_callers=False)
     gateway = GatewayApp(service)
     app = service.application(
-        gateway.routes(),
+        (*gateway.routes(), *gateway.unpublished()),
         sockets=gateway.sockets(),
         on_start=gateway.start,
         on_stop=gateway.stop,

@@ -54,7 +54,17 @@ class Media:
         path, upload = "/v1/media", self.upload
         return (
             ServiceRoute("GET", "/m/{cdn}/{sha256}", self.show, 2, "media-read", _SHOW_DEADLINE_S),
-            ServiceRoute("POST", path, upload, 3, "upload", _UPLOAD_DEADLINE_S, shadow=upload),
+            ServiceRoute(
+                "POST",
+                path,
+                upload,
+                3,
+                "upload",
+                _UPLOAD_DEADLINE_S,
+                shadow=upload,
+                # Where to stop reading is the upload's own matter.
+                most_bytes=2**63,
+            ),
         )
 
     async def upload(self, request: Request) -> Response:

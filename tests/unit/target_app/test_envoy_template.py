@@ -76,7 +76,8 @@ def test_internal_paths_end_at_the_entry(config: dict[str, object]) -> None:
         for route in routes(config)
         if "route" in route and isinstance(match := route["match"], dict)
     }
-    public = {"/readyz", "/", "/@", "/graphql", "/m/", "/p/", "/.well-known/shadow-target"}
+    public = {"/readyz", "/", "/@", "/graphql", "/openapi.json", "/m/", "/p/"}
+    public |= {"/.well-known/shadow-target"}
     assert all(path in public or path.startswith("/v1/") for path in reachable)
     last = routes(config)[-1]
     assert last["match"] == {"prefix": "/"}
