@@ -18,6 +18,7 @@ from target_app.edge.errors import EdgeError
 from target_app.edge.upstream import BUCKETS, CUT_HEADER
 from target_app.serving.admission import Admission
 from target_app.serving.answers import ServiceError, edge_error
+from target_app.serving.body_limit import limited, said_bytes, too_large
 from target_app.serving.degradation import Degradation, to_header
 from target_app.serving.exchange import SCOPE_KEY, Exchange
 from target_app.serving.knobs import HIGHEST, Knobs
@@ -46,7 +47,8 @@ class ServiceRoute:
     ``deadline_s`` is the longest time that an answer may take; a caller can shorten it.
     ``only_reads`` is true of a POST that writes nothing (a log-in, a query). ``shadow`` answers
     a copy of a request in the place of ``handler``; without it, that of a write is answered as
-    :mod:`target_app.serving.shadow` says, and that of a read like any other.
+    :mod:`target_app.serving.shadow` says, and that of a read like any other. A body from outside
+    may have ``most_bytes``.
     """
 
     method: str
@@ -57,6 +59,7 @@ class ServiceRoute:
     deadline_s: float = 2.0
     only_reads: bool = False
     shadow: Handler | None = None
+    most_bytes: int = 64 * 1024
 
     @property
     def writes(self) -> bool:
@@ -115,6 +118,8 @@ class Endpoint:
         delay_s = max(started_s - scope.get(RECEIVED_KEY, started_s), 0.0)
         host.admission.note_queue_delay(delay_s)
         host.metrics.queue_delay.observe(delay_s)
+        if self._is_public:
+            receive = limited(receive, self._route.most_bytes)
         request = Request(scope, receive)
         exchange = self._open(request, delay_s)
         scope[SCOPE_KEY] = exchange
@@ -171,6 +176,8 @@ class Endpoint:
         try:
             if exchange.deadline.remaining_s(host.clock) <= 0:
                 return self._shed(exchange, "deadline")
+            if self._is_public and said_bytes(request) > self._route.most_bytes:
+                return too_large(self._route.most_bytes).to_response()
             return await self._handled(request, exchange)
         finally:
             host.admission.leave()

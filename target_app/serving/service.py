@@ -26,6 +26,7 @@ from target_app.edge.postgres import PostgresEdge, PostgresTarget
 from target_app.edge.redis import RedisEdge
 from target_app.flags import Flags
 from target_app.flags.defects import PREFIX
+from target_app.serving.admin import admin_routes
 from target_app.serving.admission import Admission, AdmissionPolicy
 from target_app.serving.answers import ServiceError
 from target_app.serving.degradation import Degradation
@@ -182,6 +183,7 @@ class Service:
             Route("/readyz", readyz),
             Route("/metrics", self._show_metrics),
             Route("/healthz/deps", self._show_dependencies),
+            *admin_routes(self),
         ]
         return Starlette(
             routes=own + standard,

@@ -116,6 +116,9 @@ class EventHandler:
             case "block.added" | "block.removed":
                 pair = decode_body(event, Pair)
                 await self._timelines.drop([pair.from_id, pair.to_id])
+            case "mute.removed":
+                # A timeline that was built meanwhile lacks who was muted then.
+                await self._timelines.drop([decode_body(event, Pair).from_id])
             case "like.added":
                 await self._on_like(event)
             case _:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 
 _STACK_FILE = Path(__file__).parents[3] / "target_app" / "stack.toml"
 # Without the entry: what is looked at here are the processes behind it.
-_PROCESSES = ("identity", "graph", "feed", "worker")
+_PROCESSES = ("identity", "graph", "feed", "side", "worker")
 _SERVERS = ("postgres", "redis-cache", "redis-timeline", "nats", "toxiproxy")
 _CALM_S, _FAULT_S = 7.0, 5.0
 _PAUSE_S = 0.02
@@ -148,7 +148,7 @@ def _watch(running: RunningStack, folder: Path, *, search_path: str, wait_s: flo
 
 def _check(watched: _Watched) -> None:
     assert watched.observed("feed-timeline") is True
-    assert watched.observed("identity-pg") is None  # nobody logs in here
+    assert watched.observed("worker-moderation") is None  # nothing waits for review here
     panels = watched.view.panels
     services = {label for line in panels["Requests by service"] for label in line.labels}
     assert {"feed", "graph"} <= services

@@ -147,6 +147,14 @@ def test_a_block_drops_both_timelines() -> None:
     assert scene.timelines.dropped == [5, 6]
 
 
+def test_the_end_of_a_mute_drops_the_timeline_that_may_have_been_built_meanwhile() -> None:
+    scene = Scene()
+    scene.happens("mute.added", **{"from": 5, "to": 6})
+    assert scene.timelines.dropped == []
+    scene.happens("mute.removed", **{"from": 5, "to": 6})
+    assert scene.timelines.dropped == [5]
+
+
 def test_a_redelivered_event_is_counted_once() -> None:
     scene = Scene()
     for _ in range(3):

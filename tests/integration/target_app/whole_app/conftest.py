@@ -113,9 +113,11 @@ class WholeApp:
             sent["Authorization"] = f"Bearer {token}"
         return _request(address.port, method, path, body, sent)
 
-    def inside(self, process: str, path: str, *, method: str = "GET") -> Answer:
+    def inside(
+        self, process: str, path: str, *, method: str = "GET", body: object = None
+    ) -> Answer:
         """Ask a process directly, past entry and proxies."""
-        return _request(self.stack.ports[process], method, path, None, {})
+        return _request(self.stack.ports[process], method, path, body, {})
 
     def metric(self, process: str, sample: str) -> float:
         """Return a sample of a process's metrics page, 0 if it is not there yet."""
