@@ -21,10 +21,22 @@ _ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
 class JsonLog:
-    """Writes one JSON object a line; ``dropped`` counts lines that found the queue full."""
+    """Writes one JSON object a line; ``dropped`` counts lines that found the queue full.
 
-    def __init__(self, stream: TextIO, service: str, clock: Clock, *, capacity: int = 5000) -> None:
+    With ``is_sync`` (the defect sync_logging) a line is written before its event goes on.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        service: str,
+        clock: Clock,
+        *,
+        capacity: int = 5000,
+        is_sync: bool = False,
+    ) -> None:
         self.dropped = 0
+        self._is_sync = is_sync
         self._stream = stream
         self._service = service
         self._clock = clock
@@ -67,6 +79,9 @@ class JsonLog:
         self._put(_ENCODER.encode(record))
 
     def _put(self, line: bytes | None) -> None:
+        if self._is_sync and line is not None:
+            self._write_line(line)
+            return
         try:
             self._lines.put_nowait(line)
         except queue.Full:
@@ -74,12 +89,15 @@ class JsonLog:
 
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
-            try:
-                self._stream.write(line.decode() + "\n")
-                self._stream.flush()
-            except (OSError, ValueError):
-                # The reader is gone; the service goes on without its log.
-                self.dropped += 1
+            self._write_line(line)
+
+    def _write_line(self, line: bytes) -> None:
+        try:
+            self._stream.write(line.decode() + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            # The reader is gone; the service goes on without its log.
+            self.dropped += 1
 
 
 class LoggingBridge(logging.Handler):

@@ -68,7 +68,9 @@ class Service:
         self.clock: Clock = clock or SystemClock()
         self.registry = CollectorRegistry()
         self.metrics = ServiceMetrics(self.registry, settings.role)
-        self.log = JsonLog(sys.stdout, settings.role, self.clock)
+        self.log = JsonLog(
+            sys.stdout, settings.role, self.clock, is_sync="sync_logging" in settings.defects
+        )
         self.flags = self._read_flags()
         self.admission = Admission(
             admission or AdmissionPolicy(),
@@ -172,6 +174,8 @@ class Service:
 
         async def readyz(_: Request) -> Response:
             is_ready = self._is_ready and ready()
+            if self.has_defect("coupled_readiness"):
+                is_ready = is_ready and self._has_all_edges()
             return PlainTextResponse("ready" if is_ready else "not ready", 200 if is_ready else 503)
 
         own: list[BaseRoute] = [
@@ -242,6 +246,10 @@ class Service:
     def _note_loop_lag(self, lag_s: float) -> None:
         self.metrics.loop_lag.observe(lag_s)
         self.admission.note_loop_lag(lag_s)
+
+    def _has_all_edges(self) -> bool:
+        """Whether no dependency is lost, not even one that can be done without."""
+        return all(client.health().state == "ok" for client in self._clients.values())
 
     async def _show_metrics(self, _: Request) -> Response:
         self.metrics.admission_level.set(self.admission.level)
